@@ -1,0 +1,71 @@
+# amphora-xdp: the front door.
+#   make demo            installs what is missing, builds, shows the main job on live traffic
+#   make check           every test (root; installs and builds what it needs)
+#   make check-kernels   the packet tables on Debian's 6.1 and 6.12 kernels, emulated
+#   make bench           figures of the datapath beside nftables and HAProxy
+#   make install PREFIX=/usr/local DESTDIR=   runnable commands, nothing of the source tree needed
+#   make lint, make build, make clean
+.DELETE_ON_ERROR:
+.SUFFIXES:
+SHELL := /bin/bash
+
+PREFIX ?= /usr/local
+DESTDIR ?=
+CLANG ?= clang
+NODE ?= node
+ARCH_INCLUDE := /usr/include/$(shell uname -m)-linux-gnu
+BPF_FLAGS := -target bpf -mcpu=v3 -O2 -g -Wall -Wextra -Werror -I$(ARCH_INCLUDE)
+BPF_OBJECTS := $(patsubst bpf/%.bpf.c,build/bpf/%.bpf.o,$(wildcard bpf/*.bpf.c))
+BPF_HEADERS := $(wildcard bpf/*.h)
+SOURCES := $(shell find agent native bpf -name '*.ts' -not -path '*/build/*' 2>/dev/null)
+ADDON := native/build/Release/amphora_xdp.node
+
+.PHONY: all build demo check check-kernels bench install lint clean packages
+all build: $(BPF_OBJECTS) $(ADDON) dist/.stamp
+
+# Debian packages that a bare machine lacks; a no-op when they are there.
+packages: build/.packages
+build/.packages: .ci/packages
+	bash .ci/packages
+	@mkdir -p build && touch $@
+
+node_modules/.package-lock.json: package.json package-lock.json | build/.packages
+	npm ci --no-audit --no-fund
+	@touch $@
+
+build/bpf:
+	mkdir -p $@
+
+build/bpf/%.bpf.o: bpf/%.bpf.c $(BPF_HEADERS) | build/bpf build/.packages
+	$(CLANG) $(BPF_FLAGS) -c $< -o $@
+
+$(ADDON): native/binding.gyp $(wildcard native/src/*) node_modules/.package-lock.json
+	npx node-gyp rebuild -C native
+	@touch $@
+
+dist/.stamp: tsconfig.json tsconfig.build.json $(SOURCES) node_modules/.package-lock.json
+	npm run --silent build
+	@touch $@
+
+lint: node_modules/.package-lock.json
+	npm run --silent lint
+	npm run --silent typecheck
+	shellcheck .ci/run .ci/packages
+
+check: build
+	bash test/run
+
+demo: build
+	bash test/demo/demo
+
+bench: build
+	bash test/bench/bench
+
+check-kernels: build
+	bash test/kernels/check
+
+install: build
+	bash .ci/install '$(DESTDIR)' '$(PREFIX)'
+
+clean:
+	rm -rf build dist native/build .tap
