@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+// The REST server: mutual TLS, raw bodies, one request per connection, and errors in the contract's words.
+import type { Server } from 'node:https';
+import { STATUS_CODES } from 'node:http';
+import type { Socket } from 'node:net';
+import Fastify, {
+  LogController,
+  type FastifyBaseLogger,
+  type FastifyReply,
+  type FastifyRequest,
+} from 'fastify';
+import { AgentError, frameworkError, textOf } from '../../errors.js';
+import { type PairFiles, loadPair, watchPair } from '../tls.js';
+import type { Answer, Route } from './routes.js';
+import { answerUnrouted } from './unrouted.js';
+
+export interface ServerOptions {
+  readonly pair: PairFiles;
+  readonly log: FastifyBaseLogger;
+  readonly requestReadTimeoutSeconds: number;
+}
+
+export type Api = ReturnType<typeof createServer>;
+
+/** The reference has no limit; this one is what a small amphora can hold in memory. */
+const BODY_LIMIT_BYTES = 256 * 1024 * 1024;
+const INTERNAL =
+  'The server encountered an internal error and was unable to complete your request. Either the ' +
+  'server is overloaded or there is an error in the application.';
+
+/** Throws when the certificate pair cannot be loaded now; later changes of the files are picked up. */
+export const createServer = (routes: readonly Route[], options: ServerOptions) => {
+  const app = Fastify<Server>({
+    https: { ...loadPair(options.pair), requestCert: true, rejectUnauthorized: true },
+    loggerInstance: options.log,
+    logController: new LogController({ disableRequestLogging: true }),
+    bodyLimit: BODY_LIMIT_BYTES,
+    requestTimeout: options.requestReadTimeoutSeconds * 1000,
+    forceCloseConnections: 'idle',
+    clientErrorHandler: refuseBrokenRequest,
+    // The controller's client joins a base URL that ends in a slash with a path that is one (P1).
+    rewriteUrl: (request) => (request.url === '//' ? '/' : (request.url ?? '/')),
+    routerOptions: { maxParamLength: 4096 },
+  });
+  const changedPair = watchPair(options.pair, (error) => {
+    options.log.error({ err: error }, 'certificate pair is not usable, the last good one stays');
+  });
+  // Before the TLS layer's own listener, so that this very handshake has the new pair.
+  app.server.prependListener('connection', () => {
+    const pair = changedPair();
+    if (pair) app.server.setSecureContext(pair);
+  });
+  // Uploads come without a content type (P6), and no type may lead to a 415 (P4).
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => {
+    done(null, body);
+  });
+  // An idle kept connection that closes under a request makes the client send it twice (P3).
+  app.addHook('onRequest', async (_request, reply) => {
+    await Promise.resolve();
+    void reply.header('connection', 'close');
+  });
+  for (const route of routes) {
+    app.route({
+      method: route.method,
+      url: route.path,
+      handler: async (request, reply) => send(reply, await route.handle(requestOf(request))),
+    });
+  }
+  app.setNotFoundHandler((request, reply) => answerUnrouted(routes, request, reply));
+  app.setErrorHandler((error, request, reply) => {
+    const known = knownError(error);
+    if (known.status >= 500) request.log.error({ err: error }, 'request failed');
+    else request.log.info({ url: request.url, body: known.body }, 'request refused');
+    return send(reply, { status: known.status, body: known.body });
+  });
+  return app;
+};
+
+const requestOf = (request: FastifyRequest) => ({
+  params: request.params as Readonly<Record<string, string>>,
+  body: Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0),
+  contentType: request.headers['content-type'] ?? '',
+});
+
+/** Buffers, because fastify would add a charset to the content type of text, which the reference has not. */
+const send = (reply: FastifyReply, answer: Answer): FastifyReply => {
+  if (answer.etag !== undefined) void reply.header('etag', answer.etag);
+  const [type, payload] =
+    answer.text === undefined
+      ? ['application/json', `${JSON.stringify(answer.body)}\n`]
+      : ['text/plain; charset=UTF-8', answer.text];
+  return reply.code(answer.status).header('content-type', type).send(Buffer.from(payload));
+};
+
+/** Fastify's own refusals (a body too large, a broken content type) become 400: see P4. */
+const knownError = (error: unknown): AgentError => {
+  if (error instanceof AgentError) return error;
+  const status = error instanceof Error && 'statusCode' in error ? error.statusCode : 500;
+  return typeof status === 'number' && status >= 400 && status < 500
+    ? frameworkError('REQUEST_INVALID', textOf(error))
+    : frameworkError('INTERNAL', INTERNAL);
+};
+
+/** Node would say 408 or 431 here, which the controller takes for success (P4). */
+const refuseBrokenRequest = (error: Error, socket: Socket): void => {
+  if (!socket.writable) return;
+  const { status, body } = frameworkError('REQUEST_INVALID', error.message);
+  const payload = JSON.stringify(body);
+  socket.end(
+    `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\nContent-Type: application/json\r\n` +
+      `Content-Length: ${Buffer.byteLength(payload)}\r\nConnection: close\r\n\r\n${payload}`,
+  );
+};
