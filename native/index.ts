@@ -26,7 +26,10 @@ export interface TestRunOptions {
   readonly repeat?: number;
   /** Interface that the packet pretends to have come in on (XDP: a context is passed). 0 or absent: none. */
   readonly ingressIfindex?: number;
+  /** Taken as it is in place of the context that `ingressIfindex` makes. A syscall program's own. */
   readonly context?: Uint8Array;
+  /** Namespace to run in, whose interfaces `ingressIfindex` counts. Absent: the caller's own. */
+  readonly netns?: string;
 }
 
 export interface TestRunResult {

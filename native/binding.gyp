@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: Apache-2.0
+{
+  'targets': [
+    {
+      'target_name': 'amphora_xdp',
+      'sources': [
+        'src/addon.cc',
+        'src/arguments.cc',
+        'src/bpf_map.cc',
+        'src/bpf_object.cc',
+        'src/errors.cc',
+        'src/log.cc',
+        'src/map_batch.cc',
+        'src/netns.cc',
+        'src/object_options.cc',
+        'src/object_pins.cc',
+        'src/test_run.cc',
+      ],
+      'include_dirs': ['<!@(node -p "require(\'node-addon-api\').include")'],
+      'defines': ['NAPI_VERSION=8', 'NAPI_CPP_EXCEPTIONS', 'NODE_ADDON_API_CPP_EXCEPTIONS_ALL'],
+      'cflags': ['<!@(pkg-config --cflags libbpf)', '-Wall', '-Wextra', '-fvisibility=hidden'],
+      'cflags_cc': ['-std=c++20'],
+      'cflags!': ['-fno-exceptions'],
+      'cflags_cc!': ['-fno-exceptions', '-fno-rtti', '-std=gnu++17', '-std=gnu++20'],
+      'libraries': ['<!@(pkg-config --libs libbpf)', '-pthread'],
+    },
+  ],
+}
