@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: Apache-2.0
+// The packet tables on this kernel, for both hooks. Each run gets a network namespace of its own, which ends
+// with its process: test-run takes devices, routes and neighbours from the caller's namespace.
+import { fileURLToPath } from 'node:url';
+import t from 'tap';
+
+const worker = fileURLToPath(new URL('worker.ts', import.meta.url));
+const objects = fileURLToPath(new URL('../../build/bpf', import.meta.url));
+
+for (const hook of ['xdp', 'tc']) {
+  const args = ['--net', process.execPath, ...process.execArgv, worker, objects, hook];
+  t.spawn('unshare', args, {}, `packet tables by ${hook}`);
+}
