@@ -20,8 +20,16 @@ BPF_HEADERS := $(wildcard bpf/*.h)
 SOURCES := $(shell find agent native bpf -name '*.ts' -not -path '*/build/*' 2>/dev/null)
 ADDON := native/build/Release/amphora_xdp.node
 
-.PHONY: all build demo check check-kernels bench install lint clean packages
+TOOLS := $(patsubst test/support/tools/%.c,build/tools/%,$(wildcard test/support/tools/*.c))
+
+.PHONY: all build tools demo check check-kernels bench install lint clean packages
 all build: $(BPF_OBJECTS) $(ADDON) dist/.stamp
+
+# The traffic tools of the tests, the demo and the bench.
+tools: $(TOOLS)
+build/tools/%: test/support/tools/%.c $(wildcard test/support/tools/*.h) | build/.packages
+	@mkdir -p build/tools
+	$(CC) -O2 -Wall -Wextra -Werror $< -o $@
 
 # Debian packages that a bare machine lacks; a no-op when they are there.
 packages: build/.packages
@@ -52,13 +60,13 @@ lint: node_modules/.package-lock.json
 	npm run --silent typecheck
 	shellcheck .ci/run .ci/packages
 
-check: build
+check: build tools
 	bash test/run
 
-demo: build
+demo: build tools
 	bash test/demo/demo
 
-bench: build
+bench: build tools
 	bash test/bench/bench
 
 check-kernels: build
