@@ -4,7 +4,7 @@
 #   make check-kernels   the packet tables on Debian's 6.1 and 6.12 kernels, emulated
 #   make bench           figures of the datapath beside nftables and HAProxy
 #   make install PREFIX=/usr/local DESTDIR=   runnable commands, nothing of the source tree needed
-#   make lint, make build, make clean
+#   make lint, make build, make layout (after a change of bpf/layout.h), make clean
 .DELETE_ON_ERROR:
 .SUFFIXES:
 SHELL := /bin/bash
@@ -54,6 +54,11 @@ $(ADDON): native/binding.gyp $(wildcard native/src/*) node_modules/.package-lock
 dist/.stamp: tsconfig.json tsconfig.build.json $(SOURCES) node_modules/.package-lock.json
 	npm run --silent build
 	@touch $@
+
+# Sizes, offsets and enums for TypeScript. Compiles only itself: the rest may wait for what it writes.
+layout: node_modules/.package-lock.json
+	npx tsc --rootDir . --outDir build/layout --target es2023 --module nodenext --strict --skipLibCheck bpf/gen-layout.ts
+	$(NODE) build/layout/bpf/gen-layout.js
 
 lint: node_modules/.package-lock.json
 	npm run --silent lint

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+// Current and wanted tables -> the fewest writes, in an order that no packet can notice.
+import { createHash } from 'node:crypto';
+import { unpack } from './encode.js';
+import { structs } from './layout.gen.js';
+import type { FlatTable, Table, Tables } from './tables.js';
+
+/** What the maps hold now. Slots only as digests: an inner map is never edited, so its digest stands for it. */
+export interface CurrentTables extends Readonly<Record<FlatTable, Table>> {
+  readonly slots: ReadonlyMap<number, string>;
+  readonly bitmap: Uint8Array;
+}
+
+export type MapChange =
+  | { readonly kind: 'update'; readonly map: FlatTable; readonly entries: Table }
+  | { readonly kind: 'delete'; readonly map: FlatTable; readonly keys: readonly string[] }
+  | { readonly kind: 'swap'; readonly pool: number; readonly words: Uint32Array }
+  | { readonly kind: 'empty'; readonly pool: number }
+  | { readonly kind: 'bitmap'; readonly bytes: Uint8Array };
+
+/** Tables whose entries cannot be deleted: zeros stand for an absent one. */
+const ARRAYS: readonly FlatTable[] = ['members', 'pools', 'listeners'];
+
+export const EMPTY_TABLES: CurrentTables = {
+  members: new Map(),
+  pools: new Map(),
+  listeners: new Map(),
+  allowed: new Map(),
+  interfaces: new Map(),
+  services: new Map(),
+  slots: new Map(),
+  bitmap: new Uint8Array(128),
+};
+
+export const slotsDigest = (words: Uint32Array): string =>
+  createHash('sha256').update(words).digest('base64url');
+
+const isSame = (a: Uint8Array | undefined, b: Uint8Array): boolean =>
+  a !== undefined && Buffer.compare(a, b) === 0;
+
+const update = (map: FlatTable, entries: Table): MapChange[] =>
+  entries.size === 0 ? [] : [{ kind: 'update', map, entries }];
+
+const changed = (current: Table, wanted: Table): Table =>
+  new Map([...wanted].filter(([key, value]) => !isSame(current.get(key), value)));
+
+/** A member that loses a flag: slots in use may still name it, so its record follows the slots. */
+const isDemoted = (current: Uint8Array | undefined, wanted: Uint8Array): boolean =>
+  current !== undefined &&
+  (unpack(structs.member, current).flags & ~unpack(structs.member, wanted).flags) !== 0;
+
+const deletes = (map: FlatTable, current: Table, wanted: Table): MapChange[] => {
+  const gone = [...current].filter(([key]) => !wanted.has(key));
+  if (gone.length === 0) return [];
+  if (!ARRAYS.includes(map)) return [{ kind: 'delete', map, keys: gone.map(([key]) => key) }];
+  const entries = gone.map(([key, value]) => [key, new Uint8Array(value.length)] as const);
+  return [{ kind: 'update', map, entries: new Map(entries) }];
+};
+
+const swaps = (current: CurrentTables['slots'], wanted: Tables['slots']): MapChange[] =>
+  [...wanted]
+    .filter(([pool, words]) => current.get(pool) !== slotsDigest(words))
+    .map(([pool, words]) => ({ kind: 'swap', pool, words }));
+
+const empties = (current: CurrentTables['slots'], wanted: Tables['slots']): MapChange[] =>
+  [...current.keys()].filter((pool) => !wanted.has(pool)).map((pool) => ({ kind: 'empty', pool }));
+
+const bitmap = (current: Uint8Array, bytes: Uint8Array): MapChange[] =>
+  isSame(current, bytes) ? [] : [{ kind: 'bitmap', bytes }];
+
+/**
+ * Changes that turn `current` into `wanted`. What is used is written before its users, and removed after them:
+ * members, slots, pools, sources, listeners, interfaces, bits of addresses, services; then the same way back.
+ */
+export const diffTables = (current: CurrentTables, wanted: Tables): readonly MapChange[] => {
+  const add = (map: FlatTable): MapChange[] => update(map, changed(current[map], wanted[map]));
+  const members = [...changed(current.members, wanted.members)];
+  const demoted = ([key, value]: [string, Uint8Array]): boolean =>
+    isDemoted(current.members.get(key), value);
+  const remove = (map: FlatTable): MapChange[] => deletes(map, current[map], wanted[map]);
+  const union = wanted.bitmap.map((byte, index) => byte | (current.bitmap[index] ?? 0));
+  return [
+    ...update('members', new Map(members.filter((entry) => !demoted(entry)))),
+    ...swaps(current.slots, wanted.slots),
+    ...update('members', new Map(members.filter(demoted))),
+    ...add('pools'),
+    ...add('allowed'),
+    ...add('listeners'),
+    ...add('interfaces'),
+    ...bitmap(current.bitmap, union),
+    ...add('services'),
+    ...remove('services'),
+    ...bitmap(union, wanted.bitmap),
+    ...remove('interfaces'),
+    ...remove('listeners'),
+    ...remove('allowed'),
+    ...remove('pools'),
+    ...empties(current.slots, wanted.slots),
+    ...remove('members'),
+  ];
+};
+
+/** What the maps hold after `wanted` has been written. */
+export const asCurrent = (wanted: Tables): CurrentTables => ({
+  ...wanted,
+  slots: new Map([...wanted.slots].map(([pool, words]) => [pool, slotsDigest(words)])),
+});
+
+/** Records of a flat table that is not all zeros, for reading a map back. */
+export const presentEntries = (map: FlatTable, entries: Table): Table =>
+  ARRAYS.includes(map)
+    ? new Map([...entries].filter(([, value]) => value.some((byte) => byte !== 0)))
+    : entries;
