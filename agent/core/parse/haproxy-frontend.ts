@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+// A `frontend` section into a listener without its pools (contract 4.3.4).
+import { isName } from '../model/ids.js';
+import type { Endpoint, ListenerProtocol, Reason } from '../model/load-balancer.js';
+import { ConfigRejected } from './config-rejected.js';
+import { defaultTimeouts, last, readTimeout, unknownDirective } from './haproxy-backend.js';
+import { parseBind } from './haproxy-bind.js';
+import type { Line, Section } from './haproxy-lexer.js';
+import { quoted, readInteger } from './values.js';
+
+export interface Frontend {
+  readonly id: string;
+  readonly line: number;
+  readonly protocol: ListenerProtocol;
+  readonly vips: readonly Endpoint[];
+  readonly connectionLimit: number | null;
+  readonly clientMs: number;
+  /** Names of backends: the default one first. */
+  readonly defaultBackend: string | null;
+  readonly otherBackends: readonly string[];
+  readonly logFormat: string | null;
+  readonly obstacles: readonly Reason[];
+}
+
+/** `inherited` are the directives of the `defaults` in force. Throws ConfigRejected. */
+export const parseFrontend = (section: Section, inherited: readonly Line[]): Frontend => {
+  const { name, head, body } = section;
+  if (!isName(name)) throw new ConfigRejected(`frontend name ${quoted(name)}`, head.number);
+  const lines = [...inherited, ...body];
+  const binds = body.filter(({ words }) => words[0] === 'bind').map(parseBind);
+  const isHttp = last(lines, 'mode')?.words[1] === 'http';
+  const isTls = binds.some((bind) => bind.isTls);
+  const maxconn = last(lines, 'maxconn');
+  return {
+    id: name,
+    line: head.number,
+    protocol: isTls && isHttp ? 'TERMINATED_HTTPS' : isHttp ? 'HTTP' : 'TCP',
+    vips: binds.flatMap((bind) => bind.vips),
+    connectionLimit: maxconn === undefined ? null : readMaxconn(maxconn),
+    clientMs: readTimeout(lines, 'client') ?? defaultTimeouts.clientMs,
+    defaultBackend: last(lines, 'default_backend')?.words[1] ?? null,
+    otherBackends: body.flatMap(({ words }) =>
+      words[0] === 'use_backend' ? words.slice(1, 2) : [],
+    ),
+    logFormat: readLogFormat(last(lines, 'log-format')),
+    obstacles: [
+      ...(isHttp ? [{ code: 'http-mode', text: 'HTTP is balanced request by request' }] : []),
+      ...binds.flatMap((bind) => bind.obstacles),
+      ...(binds.length === 0 ? [{ code: 'no-bind', text: 'the frontend has no bind line' }] : []),
+      ...[head].filter(({ words }) => words.length > 2).map(unknownDirective),
+      ...body.filter((line) => !isKnown(line)).map(unknownDirective),
+    ],
+  };
+};
+
+const readMaxconn = ({ words, number }: Line): number =>
+  readInteger(words[1], [0, 2 ** 31 - 1], { what: 'maxconn', line: number });
+
+/** As written, escapes and all: whoever renders the line has to know HAProxy's format anyway. */
+const readLogFormat = (line: Line | undefined): string | null =>
+  line === undefined ? null : line.raw.trim().replace(/^log-format[ \t]+/, '');
+
+const knownTimeouts = new Set(['client', 'client-fin', 'tunnel']);
+
+/** Directives of contract 4.3.4 that a layer 4 listener honours, or on which it does not depend. */
+const isKnown = ({ words }: Line): boolean => {
+  const [directive, first] = words;
+  switch (directive) {
+    case 'mode':
+      return first === 'tcp' || first === 'http';
+    case 'maxconn':
+    case 'bind':
+    case 'default_backend':
+    case 'log-format':
+      return true;
+    case 'timeout':
+      return knownTimeouts.has(first ?? '');
+    case 'tcp-request':
+      return first === 'inspect-delay';
+    default:
+      return false;
+  }
+};
