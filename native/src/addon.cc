@@ -12,7 +12,11 @@
 #include "bpf_object.h"
 #include "errors.h"
 #include "log.h"
+#include "netns_socket.h"
 #include "pinned.h"
+#include "ring_buffer.h"
+#include "tc_hook.h"
+#include "xdp_link.h"
 
 namespace {
 
@@ -34,7 +38,7 @@ Napi::Value OpenPinnedMap(const Napi::CallbackInfo& info) {
   const std::string path = arguments::ToString(info[0], "path");
   Fd fd(bpf_obj_get(path.c_str()));
   if (!fd.IsOpen()) ThrowErrno(info.Env(), "bpf_obj_get " + path, errno);
-  if (!IsKindOf(fd.Get(), kPinnedMap)) ThrowErrno(info.Env(), "bpf_obj_get " + path, EINVAL, "it is no map");
+  if (!IsMap(fd.Get())) ThrowErrno(info.Env(), "bpf_obj_get " + path, EINVAL, "it is no map");
   return BpfMap::New(info.Env(), std::move(fd), "", true);
 }
 
@@ -54,12 +58,21 @@ Napi::Object Register(Napi::Env env, Napi::Object exports) {
   env.SetInstanceData(data);
   data->bpf_map = Napi::Persistent(BpfMap::Define(env));
   data->bpf_object = Napi::Persistent(BpfObject::Define(env));
+  data->xdp_link = Napi::Persistent(XdpLink::Define(env));
+  data->ring_buffer = Napi::Persistent(RingBuffer::Define(env));
 
   exports.Set("openObject", Napi::Function::New<BpfObject::OpenFile>(env, "openObject"));
   exports.Set("createMap", Napi::Function::New<CreateMap>(env, "createMap"));
   exports.Set("openPinnedMap", Napi::Function::New<OpenPinnedMap>(env, "openPinnedMap"));
+  exports.Set("openPinnedLink", Napi::Function::New<XdpLink::OpenPinned>(env, "openPinnedLink"));
+  exports.Set("attachXdp", Napi::Function::New<XdpLink::Attach>(env, "attachXdp"));
+  exports.Set("attachTc", Napi::Function::New<tc_hook::Attach>(env, "attachTc"));
+  exports.Set("detachTc", Napi::Function::New<tc_hook::Detach>(env, "detachTc"));
+  exports.Set("openRingBuffer", Napi::Function::New<RingBuffer::Open>(env, "openRingBuffer"));
   exports.Set("setLog", Napi::Function::New<SetLog>(env, "setLog"));
   exports.Set("possibleCpus", Napi::Function::New<PossibleCpus>(env, "possibleCpus"));
+  exports.Set("ifindexByName", Napi::Function::New<IfindexByName>(env, "ifindexByName"));
+  exports.Set("socketInNetns", Napi::Function::New<SocketInNetns>(env, "socketInNetns"));
   return exports;
 }
 

@@ -6,6 +6,8 @@
 struct AddonData {
   Napi::FunctionReference bpf_map;
   Napi::FunctionReference bpf_object;
+  Napi::FunctionReference xdp_link;
+  Napi::FunctionReference ring_buffer;
   Napi::FunctionReference log;
 
   static AddonData& Of(Napi::Env env) { return *env.GetInstanceData<AddonData>(); }

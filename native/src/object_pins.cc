@@ -57,7 +57,7 @@ void ObjectPins::Reuse() {
       if (errno == ENOENT) continue;
       ThrowErrno(env_, "bpf_obj_get " + path, errno);
     }
-    if (!IsKindOf(fd.Get(), kPinnedMap)) ThrowErrno(env_, "reuse of pinned map " + name, EEXIST, path + " is no map");
+    if (!IsMap(fd.Get())) ThrowErrno(env_, "reuse of pinned map " + name, EEXIST, path + " is no map");
 
     bpf_map_info info{};
     uint32_t size = sizeof(info);
