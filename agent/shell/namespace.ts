@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+// The network namespace that everything tenant-facing lives in, and how its kernel must behave.
+import { access } from 'node:fs/promises';
+import { run } from './run.js';
+
+/** Where `ip netns` keeps its handles; also what the units and the addon open. */
+export const namespacePath = (name: string): string => `/var/run/netns/${name}`;
+
+/** SNAT ports are 10240-65535; the kernel's own sockets stay below (contract P65). */
+const LOCAL_PORTS = '1025 10239';
+
+const SYSCTLS: readonly string[] = [
+  // Contract 5.1. Nobody else sets them on an amphora that never starts HAProxy (P22).
+  'net.ipv4.ip_forward=1',
+  'net.ipv6.conf.all.forwarding=1',
+  'net.ipv6.conf.default.forwarding=1',
+  // HAProxy binds the VIP also where it is not local: on the backup, and before DAD ends (P26).
+  'net.ipv4.ip_nonlocal_bind=1',
+  'net.ipv6.ip_nonlocal_bind=1',
+  `net.ipv4.ip_local_port_range=${LOCAL_PORTS}`,
+  // The datapath hands translated packets to the kernel while a neighbour is unresolved: they come in
+  // on one interface with a source that is local, or that is routed through another one.
+  'net.ipv4.conf.all.accept_local=1',
+  'net.ipv4.conf.default.accept_local=1',
+  'net.ipv4.conf.all.rp_filter=0',
+  'net.ipv4.conf.default.rp_filter=0',
+  // Handing them on over the interface they came from is no reason to tell the client a better way.
+  'net.ipv4.conf.all.send_redirects=0',
+  'net.ipv4.conf.default.send_redirects=0',
+];
+
+/** Room in the kernel's neighbour tables for every member. Set in the agent's own namespace, if it has them. */
+const NEIGHBOUR_SYSCTLS: readonly string[] = ['ipv4', 'ipv6'].flatMap((family) => [
+  `net.${family}.neigh.default.gc_thresh3=16384`,
+  `net.${family}.neigh.default.gc_thresh2=8192`,
+]);
+
+/** Makes the namespace if it is missing and brings an existing one to the state we need. Idempotent. */
+export const prepareNamespace = async (name: string): Promise<void> => {
+  const netns = namespacePath(name);
+  if (!(await exists(netns))) await run('ip', ['netns', 'add', name]);
+  await run('ip', ['link', 'set', 'lo', 'up'], { netns });
+  await run('sysctl', ['-q', '-e', '-w', ...SYSCTLS], { netns });
+  // Refused inside a container whose /proc/sys is read-only: then the defaults must do.
+  await run('sysctl', ['-q', '-e', '-w', ...NEIGHBOUR_SYSCTLS]).catch(() => undefined);
+};
+
+/** An interface keeps the settings of its own that it had before it was moved. */
+export const prepareInterface = async (netns: string, name: string): Promise<void> => {
+  const settings = ['accept_local=1', 'rp_filter=0', 'send_redirects=0'];
+  const keys = settings.map((setting) => `net/ipv4/conf/${name}/${setting}`);
+  await run('sysctl', ['-q', '-e', '-w', ...keys, `net/ipv6/conf/${name}/forwarding=1`], { netns });
+};
+
+const exists = (path: string): Promise<boolean> =>
+  access(path).then(
+    () => true,
+    () => false,
+  );
