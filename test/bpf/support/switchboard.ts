@@ -2,12 +2,25 @@
 // The datapath's object on a bench: loaded without pins, its maps filled from a small description,
 // one packet at a time sent through the kernel's test-run.
 import { addon, type BpfLink, type BpfMap, type BpfObject } from '../../../native/index.js';
+import { addressBytes } from '../../../agent/core/plan/address-bytes.js';
+import { pack, packIndex } from '../../../agent/core/plan/encode.js';
+import { enums, structs } from '../../../agent/core/plan/layout.gen.js';
+import { localBitmap } from './local-bitmap.js';
 import { PORTS, VIP4, VIP6, type Port } from './world.js';
-import { ALGORITHM, LISTENER_FLAG, MEMBER_FLAG, POOL_FLAG, REASONS } from './flags.js';
-import type { Algorithm, Reason } from './flags.js';
-import * as records from './records.js';
-
 export type Hook = 'xdp' | 'tc';
+
+const ALGORITHM = {
+  roundRobin: enums.algorithm.ALGORITHM_ROUND_ROBIN,
+  leastConnections: enums.algorithm.ALGORITHM_LEAST_CONNECTIONS,
+  sourceHash: enums.algorithm.ALGORITHM_SOURCE_HASH,
+} as const;
+export type Algorithm = keyof typeof ALGORITHM;
+type EnumReason = keyof typeof enums.reason;
+/** Without the prefix: NOT_OURS, NEW_FLOW ... */
+export type Reason = EnumReason extends `REASON_${infer Name}` ? Name : never;
+
+const { MEMBER_PRESENT, MEMBER_PERSIST } = enums.member_flag;
+const { LISTENER_LIVE, LISTENER_ACL } = enums.listener_flag;
 
 export interface MemberSpec {
   readonly address: string;
@@ -120,13 +133,17 @@ export class Switchboard {
       suspect_stamps: 40,
       closed_stamps: 234,
       ...spec.control,
-      local_bitmap: records.localBitmap([...vips, ...own, ...(spec.local ?? [])]),
+      local_bitmap: localBitmap([...vips, ...own, ...(spec.local ?? [])]),
     };
-    this.map('control').update(key(0), records.CONTROL.pack(control));
+    this.map('control').update(packIndex(0), pack(structs.control, control));
     for (const [port, { addresses, mtu }] of Object.entries(PORTS)) {
       const [snat4 = '', snat6 = ''] = addresses.map(withoutPrefix);
-      const value = records.INTERFACE.pack({ snat4, snat6, mtu });
-      this.map('interfaces').update(key(this.#ifindex[port as Port]), value);
+      const value = pack(structs.interface, {
+        snat4: addressBytes(snat4),
+        snat6: addressBytes(snat6),
+        mtu,
+      });
+      this.map('interfaces').update(packIndex(this.#ifindex[port as Port]), value);
     }
     let member = FIRST_NUMBER;
     spec.listeners.forEach((listener, i) => {
@@ -146,7 +163,8 @@ export class Switchboard {
 
   /** Sum over CPUs. */
   reason(name: Reason): number {
-    const value = this.map('reasons').lookup(key(REASONS.indexOf(name))) ?? Buffer.alloc(0);
+    const value =
+      this.map('reasons').lookup(packIndex(enums.reason[`REASON_${name}`])) ?? Buffer.alloc(0);
     let sum = 0;
     for (let at = 0; at + 8 <= value.length; at += 8)
       sum += Number(Buffer.from(value).readBigUInt64LE(at));
@@ -163,16 +181,16 @@ export class Switchboard {
       type: BPF_MAP_TYPE_ARRAY,
       name: 'pool_slot',
       keySize: 4,
-      valueSize: records.POOL_SLOT.size,
+      valueSize: structs.pool_slot.size,
       maxEntries: slots.length + 1,
       flags: BPF_F_INNER_MAP,
     });
     const head = { member: slots.length, weight: ALGORITHM[algorithm] };
-    inner.update(key(0), records.POOL_SLOT.pack(head));
+    inner.update(packIndex(0), pack(structs.pool_slot, head));
     slots.forEach(([member, weight], i) => {
-      inner.update(key(i + 1), records.POOL_SLOT.pack({ member, weight }));
+      inner.update(packIndex(i + 1), pack(structs.pool_slot, { member, weight }));
     });
-    this.map('pool_slots').setInner(key(pool), inner);
+    this.map('pool_slots').setInner(packIndex(pool), inner);
     inner.close();
   }
 
@@ -196,9 +214,9 @@ export class Switchboard {
   ): void {
     const persist = spec.persistence;
     this.map('pools').update(
-      key(number),
-      records.POOL.pack({
-        flags: persist ? POOL_FLAG.persist : 0,
+      packIndex(number),
+      pack(structs.pool, {
+        flags: persist ? enums.pool_flag.POOL_PERSIST : 0,
         persist_stamps: persist?.stamps ?? 0,
         persist_prefix4: persist?.prefix4 ?? 32,
         persist_prefix6: persist?.prefix6 ?? 128,
@@ -206,11 +224,11 @@ export class Switchboard {
     );
     spec.members.forEach((member, i) => {
       this.map('members').update(
-        key(firstMember + i),
-        records.MEMBER.pack({
-          address: member.address,
+        packIndex(firstMember + i),
+        pack(structs.member, {
+          address: addressBytes(member.address),
           port: member.port ?? 8080,
-          flags: member.flags ?? MEMBER_FLAG.present | MEMBER_FLAG.persist,
+          flags: member.flags ?? MEMBER_PRESENT | MEMBER_PERSIST,
           connection_limit: member.limit ?? 0,
           listener: number,
           pool: number,
@@ -224,21 +242,21 @@ export class Switchboard {
       slots.map(([i, weight]) => [firstMember + i, weight]),
     );
     this.map('listeners').update(
-      key(number),
-      records.LISTENER.pack({
-        flags: (spec.flags ?? LISTENER_FLAG.live) | (spec.allowed ? LISTENER_FLAG.acl : 0),
+      packIndex(number),
+      pack(structs.listener, {
+        flags: (spec.flags ?? LISTENER_LIVE) | (spec.allowed ? LISTENER_ACL : 0),
         pool: number,
         connection_limit: spec.connectionLimit ?? 0,
       }),
     );
     for (const prefix of spec.allowed ?? [])
-      this.map('allowed').update(allowedKey(prefix, number), records.U32.pack({ value: 1 }));
+      this.map('allowed').update(allowedKey(prefix, number), packIndex(1));
     const vip_ifindex = vipPort === null ? 0 : this.#ifindex[vipPort];
     const protocol = PROTOCOL[spec.protocol ?? 'tcp'];
     for (const vip of spec.vips ?? [VIP4, VIP6])
       this.map('services').update(
-        records.SERVICE_KEY.pack({ vip, port: spec.port ?? 80, protocol }),
-        records.SERVICE.pack({ listener: number, vip_ifindex }),
+        pack(structs.service_key, { vip: addressBytes(vip), port: spec.port ?? 80, protocol }),
+        pack(structs.service, { listener: number, vip_ifindex }),
       );
   }
 
@@ -253,16 +271,13 @@ export class Switchboard {
       const map = this.map(name);
       const zero = Buffer.alloc(map.info.valueSize);
       const count = Math.min(map.info.maxEntries, HIGHEST_NUMBER);
-      for (let i = 0; i < count; i += 1) map.update(key(i), zero);
+      for (let i = 0; i < count; i += 1) map.update(packIndex(i), zero);
     }
     const reasons = this.map('reasons');
-    REASONS.forEach((_, i) => {
-      reasons.update(key(i), Buffer.alloc(reasons.info.valueSize));
-    });
+    for (let i = 0; i < enums.reason.REASON_MAX; i += 1)
+      reasons.update(packIndex(i), Buffer.alloc(reasons.info.valueSize));
   }
 }
-
-export const key = (number: number): Buffer => records.U32.pack({ value: number });
 
 /** struct __sk_buff as far as test-run reads it: ingress_ifindex and ifindex. */
 const skbContext = (ifindex: number): Buffer => {
@@ -272,10 +287,14 @@ const skbContext = (ifindex: number): Buffer => {
   return context;
 };
 
-const allowedKey = (prefix: string, listener: number): Buffer => {
+const allowedKey = (prefix: string, listener: number): Uint8Array => {
   const [source = '', bits = ''] = prefix.split('/');
   const length = Number(bits) + (source.includes(':') ? 0 : 96);
-  return records.ALLOWED_KEY.pack({ prefixlen: 32 + length, listener, source });
+  return pack(structs.allowed_key, {
+    prefixlen: 32 + length,
+    listener,
+    source: addressBytes(source),
+  });
 };
 
 const withoutPrefix = (address: string): string => address.split('/')[0] ?? address;
