@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+// The state on disk, which is the truth: the reference's files (contract, appendix B), and beside them a copy
+// of each config that was committed. An upload alone changes nothing (P11), also not over a restart.
+import { createHash } from 'node:crypto';
+import { mkdir, readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { isName } from '../core/model/ids.js';
+import { isMissing, readIfPresent, removePath, writeFileAtomic } from './files.js';
+
+export type ConfigKind = 'haproxy' | 'lvs';
+
+export interface StoreOptions {
+  readonly basePath: string;
+  readonly baseCertDir: string;
+  readonly stateDirectory: string;
+}
+
+/** Bare hexadecimal MD5: the reference's ETag. */
+export const md5 = (data: string | Uint8Array): string =>
+  createHash('md5').update(data).digest('hex');
+
+export class Store {
+  readonly #options: StoreOptions;
+
+  constructor(options: StoreOptions) {
+    this.#options = options;
+  }
+
+  /** Makes the directories that others write to. */
+  async prepare(): Promise<void> {
+    const { basePath, stateDirectory } = this.#options;
+    await mkdir(basePath, { recursive: true });
+    await mkdir(stateDirectory, { recursive: true, mode: 0o700 });
+  }
+
+  /** Directory of a load balancer; HAProxy's PID file and saved server states lie there. */
+  directory(loadBalancerId: string): string {
+    return join(this.#options.basePath, loadBalancerId);
+  }
+
+  statsSocket(loadBalancerId: string): string {
+    return join(this.#options.basePath, `${loadBalancerId}.sock`);
+  }
+
+  /** What HAProxy runs: the upload without what the datapath serves. */
+  remainderFile(loadBalancerId: string): string {
+    return join(this.#options.stateDirectory, 'remainder', `${loadBalancerId}.cfg`);
+  }
+
+  uploadFile(kind: ConfigKind, id: string): string {
+    const { basePath } = this.#options;
+    return kind === 'haproxy'
+      ? join(basePath, id, 'haproxy.cfg')
+      : join(basePath, 'lvs', `octavia-keepalivedlvs-${id}.conf`);
+  }
+
+  readUpload(kind: ConfigKind, id: string): Promise<Buffer | null> {
+    return isName(id) ? readIfPresent(this.uploadFile(kind, id)) : Promise.resolve(null);
+  }
+
+  saveUpload(kind: ConfigKind, id: string, data: Uint8Array): Promise<void> {
+    return writeFileAtomic(this.uploadFile(kind, id), data, kind === 'haproxy' ? 0o600 : 0o644);
+  }
+
+  /** Ids of everything uploaded. */
+  async uploads(): Promise<{ kind: ConfigKind; id: string }[]> {
+    const { basePath } = this.#options;
+    const found: { kind: ConfigKind; id: string }[] = [];
+    for (const id of await list(basePath)) {
+      if (id === 'lvs' || (await readIfPresent(join(basePath, id, 'haproxy.cfg'))) === null)
+        continue;
+      found.push({ kind: 'haproxy', id });
+    }
+    for (const name of await list(join(basePath, 'lvs'))) {
+      const id = /^octavia-keepalivedlvs-(.+)\.conf$/.exec(name)?.[1];
+      if (id !== undefined) found.push({ kind: 'lvs', id });
+    }
+    return found;
+  }
+
+  /** From now on this text is in force, also after a restart. */
+  saveCommitted(kind: ConfigKind, id: string, data: Uint8Array): Promise<void> {
+    return writeFileAtomic(this.#committedFile(kind, id), data, 0o600);
+  }
+
+  removeCommitted(kind: ConfigKind, id: string): Promise<void> {
+    return removePath(this.#committedFile(kind, id));
+  }
+
+  /** Everything in force. */
+  async committed(): Promise<{ kind: ConfigKind; id: string; data: Buffer }[]> {
+    const found: { kind: ConfigKind; id: string; data: Buffer }[] = [];
+    for (const kind of ['haproxy', 'lvs'] as const) {
+      for (const name of await list(join(this.#options.stateDirectory, 'committed', kind))) {
+        const id = /^(.+)\.conf$/.exec(name)?.[1];
+        const data = id === undefined ? null : await readIfPresent(this.#committedFile(kind, id));
+        if (id !== undefined && data !== null) found.push({ kind, id, data });
+      }
+    }
+    return found;
+  }
+
+  /** Removes uploads and what belongs to them; the committed copy first, so that a crash cannot revive it. */
+  async remove(kind: ConfigKind, id: string): Promise<void> {
+    await this.removeCommitted(kind, id);
+    if (kind === 'lvs') {
+      await removePath(this.uploadFile(kind, id));
+      return;
+    }
+    await removePath(this.statsSocket(id));
+    await removePath(join(this.#options.baseCertDir, id));
+    await removePath(this.directory(id));
+  }
+
+  async saveCertificate(loadBalancerId: string, file: string, data: Uint8Array): Promise<void> {
+    await writeFileAtomic(this.#certificate(loadBalancerId, file), data, 0o600);
+  }
+
+  readCertificate(loadBalancerId: string, file: string): Promise<Buffer | null> {
+    return readIfPresent(this.#certificate(loadBalancerId, file));
+  }
+
+  removeCertificate(loadBalancerId: string, file: string): Promise<void> {
+    return removePath(this.#certificate(loadBalancerId, file));
+  }
+
+  #certificate(loadBalancerId: string, file: string): string {
+    return join(this.#options.baseCertDir, loadBalancerId, file);
+  }
+
+  #committedFile(kind: ConfigKind, id: string): string {
+    return join(this.#options.stateDirectory, 'committed', kind, `${id}.conf`);
+  }
+}
+
+const list = async (path: string): Promise<string[]> => {
+  try {
+    return (await readdir(path)).sort();
+  } catch (error) {
+    if (isMissing(error)) return [];
+    throw error;
+  }
+};

@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+// Keeps daemons running where there is no init system. They outlive the agent: each has its own session and
+// its output in a file, and the next agent finds it by its PID file.
+import { spawn } from 'node:child_process';
+import { openSync, closeSync } from 'node:fs';
+import { mkdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { FastifyBaseLogger } from 'fastify';
+import { readIfPresent, removePath, writeFileAtomic } from './files.js';
+import type { Service, Services } from './services.js';
+
+export interface SupervisorOptions {
+  readonly netns: string;
+  readonly logDirectory: string;
+  readonly log: FastifyBaseLogger;
+}
+
+interface Charge {
+  readonly service: Service;
+  timer: NodeJS.Timeout | null;
+  backoffMs: number;
+  startedAt: number;
+}
+
+const WATCH_MS = 500;
+const FIRST_BACKOFF_MS = 200;
+const MAX_BACKOFF_MS = 10_000;
+/** Having run this long, a daemon is healthy and its next death is restarted at once. */
+const HEALTHY_MS = 10_000;
+const STOP_TIMEOUT_MS = 10_000;
+
+export class Supervisor implements Services {
+  readonly #options: SupervisorOptions;
+  readonly #charges = new Map<string, Charge>();
+
+  constructor(options: SupervisorOptions) {
+    this.#options = options;
+  }
+
+  async isRunning(service: Service): Promise<boolean> {
+    return (await livePid(service)) !== null;
+  }
+
+  async start(service: Service): Promise<void> {
+    this.#forget(service.name);
+    if ((await livePid(service)) === null) await this.#spawn(service);
+    this.#watch(service);
+  }
+
+  async reload(service: Service): Promise<void> {
+    const pid = await livePid(service);
+    if (pid === null) throw new Error(`${service.name} is not running`);
+    process.kill(pid, service.reloadSignal);
+  }
+
+  async stop(service: Service): Promise<void> {
+    this.#forget(service.name);
+    const pid = await livePid(service);
+    if (pid === null) return;
+    process.kill(pid, 'SIGTERM');
+    const end = Date.now() + STOP_TIMEOUT_MS;
+    while ((await livePid(service)) !== null) {
+      if (Date.now() > end) process.kill(-pid, 'SIGKILL');
+      await sleep(20);
+    }
+    await removePath(service.pidFile);
+  }
+
+  async adopt(service: Service): Promise<boolean> {
+    const isRunning = await this.isRunning(service);
+    if (isRunning) this.#watch(service);
+    return isRunning;
+  }
+
+  release(): void {
+    for (const name of [...this.#charges.keys()]) this.#forget(name);
+  }
+
+  async #spawn(service: Service): Promise<void> {
+    const { netns, logDirectory, log } = this.#options;
+    await mkdir(logDirectory, { recursive: true });
+    const output = openSync(join(logDirectory, `${service.name}.log`), 'w', 0o600);
+    try {
+      const words = [service.program, ...service.foregroundArgs, ...service.args];
+      const child = spawn('nsenter', [`--net=${netns}`, '--', ...words], {
+        detached: true, // its own session: it must not die with the agent
+        stdio: ['ignore', output, output],
+      });
+      child.on('error', (error) => {
+        log.error({ err: error, service: service.name }, 'service could not be started');
+      });
+      child.unref();
+      // nsenter becomes the daemon, so the number is right before the daemon has written it.
+      if (child.pid !== undefined) await writeFileAtomic(service.pidFile, `${child.pid}\n`);
+    } finally {
+      closeSync(output);
+    }
+  }
+
+  #watch(service: Service): void {
+    const charge: Charge = {
+      service,
+      timer: null,
+      backoffMs: FIRST_BACKOFF_MS,
+      startedAt: Date.now(),
+    };
+    this.#charges.set(service.name, charge);
+    this.#schedule(charge, WATCH_MS);
+  }
+
+  #schedule(charge: Charge, delayMs: number): void {
+    charge.timer = setTimeout(() => {
+      void this.#check(charge).catch((error: unknown) => {
+        this.#options.log.error(
+          { err: error, service: charge.service.name },
+          'service not checked',
+        );
+        if (this.#isCharge(charge)) this.#schedule(charge, MAX_BACKOFF_MS);
+      });
+    }, delayMs);
+    charge.timer.unref();
+  }
+
+  async #check(charge: Charge): Promise<void> {
+    const { service } = charge;
+    const isAlive = (await livePid(service)) !== null;
+    if (!this.#isCharge(charge)) return; // stopped meanwhile
+    if (isAlive) {
+      this.#schedule(charge, WATCH_MS);
+      return;
+    }
+    if (Date.now() - charge.startedAt > HEALTHY_MS) charge.backoffMs = FIRST_BACKOFF_MS;
+    this.#options.log.warn({ service: service.name }, 'service died, starting it again');
+    charge.startedAt = Date.now();
+    await this.#spawn(service);
+    if (!this.#isCharge(charge)) return;
+    charge.backoffMs = Math.min(charge.backoffMs * 2, MAX_BACKOFF_MS);
+    this.#schedule(charge, charge.backoffMs);
+  }
+
+  #isCharge(charge: Charge): boolean {
+    return this.#charges.get(charge.service.name) === charge;
+  }
+
+  #forget(name: string): void {
+    const charge = this.#charges.get(name);
+    if (charge?.timer) clearTimeout(charge.timer);
+    this.#charges.delete(name);
+  }
+}
+
+/** PID from the file if that process lives and is this daemon: numbers are used again. */
+const livePid = async (service: Service): Promise<number | null> => {
+  const pid = Number((await readIfPresent(service.pidFile))?.toString().trim());
+  if (!Number.isInteger(pid) || pid <= 1) return null;
+  try {
+    const command = await readFile(`/proc/${pid}/cmdline`, 'utf8');
+    const state = /^State:\s+(\w)/m.exec(await readFile(`/proc/${pid}/status`, 'utf8'))?.[1];
+    return command.split('\0').includes(service.pidFile) && state !== 'Z' ? pid : null;
+  } catch {
+    return null;
+  }
+};

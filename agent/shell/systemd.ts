@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+// Daemons as systemd units, under the names that operators know (contract 7.3).
+import { join } from 'node:path';
+import { readIfPresent, removePath, writeFileAtomic } from './files.js';
+import { run } from './run.js';
+import type { Service, Services } from './services.js';
+
+export interface SystemdOptions {
+  readonly unitDirectory: string;
+}
+
+const COMMAND_TIMEOUT_MS = 45_000;
+
+export class Systemd implements Services {
+  readonly #directory: string;
+
+  constructor({ unitDirectory }: SystemdOptions) {
+    this.#directory = unitDirectory;
+  }
+
+  async isRunning(service: Service): Promise<boolean> {
+    const { stdout } = await run('systemctl', [
+      'show',
+      '-p',
+      'ActiveState',
+      `${service.name}.service`,
+    ]);
+    return /ActiveState=(active|reloading)/.test(stdout);
+  }
+
+  async start(service: Service): Promise<void> {
+    await this.#install(service);
+    await this.#systemctl('enable', service);
+    await this.#systemctl('start', service);
+  }
+
+  async reload(service: Service): Promise<void> {
+    await this.#install(service);
+    await this.#systemctl('reload', service);
+  }
+
+  async stop(service: Service): Promise<void> {
+    const path = this.#unitFile(service);
+    if ((await readIfPresent(path)) === null) return;
+    await this.#systemctl('stop', service);
+    await this.#systemctl('disable', service);
+    await removePath(path);
+    await run('systemctl', ['daemon-reload'], { timeoutMs: COMMAND_TIMEOUT_MS });
+  }
+
+  async adopt(service: Service): Promise<boolean> {
+    await this.#install(service);
+    return this.isRunning(service);
+  }
+
+  release(): void {
+    // systemd holds them
+  }
+
+  /** Rewritten when its text changed: an upgraded agent must not run on old units (contract P67). */
+  async #install(service: Service): Promise<void> {
+    const path = this.#unitFile(service);
+    if ((await readIfPresent(path))?.toString() === service.unit) return;
+    await writeFileAtomic(path, service.unit, 0o644);
+    await run('systemctl', ['daemon-reload'], { timeoutMs: COMMAND_TIMEOUT_MS });
+  }
+
+  #unitFile(service: Service): string {
+    return join(this.#directory, `${service.name}.service`);
+  }
+
+  async #systemctl(action: string, service: Service): Promise<void> {
+    await run('systemctl', [action, `${service.name}.service`], { timeoutMs: COMMAND_TIMEOUT_MS });
+  }
+}
