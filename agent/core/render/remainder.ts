@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+// The remainder config: what is left for HAProxy of a load balancer that the datapath serves.
+import { splitBackendName } from '../model/ids.js';
+import type { Listener } from '../model/load-balancer.js';
+import { lexHaproxy, type Section } from '../parse/haproxy-lexer.js';
+import { defaultLimits } from '../parse/limits.js';
+import { renderCheckBackends, type CheckCommands } from './check-backends.js';
+import { currentLine } from './current-line.js';
+
+export interface RemainderInput {
+  readonly loadBalancerId: string;
+  /** The HAProxy config as uploaded and accepted by `parseHaproxyConfig`; null if there is none. */
+  readonly text: string | null;
+  /** What `parseHaproxyConfig(text)` gave; empty if there is no text. */
+  readonly listeners: readonly Listener[];
+  /** What `parseLvsConfig` gave for each UDP and SCTP listener of the same load balancer. */
+  readonly lvsListeners: readonly Listener[];
+  /** Programs for the checks that HAProxy cannot do itself. */
+  readonly commands: CheckCommands;
+  /** `base_path` of the agent's config, for a load balancer without a text. Default: /var/lib/octavia. */
+  readonly basePath?: string;
+  /**
+   * Lets check commands use file capabilities (a raw socket for SCTP, as HAProxy's user) by
+   * `insecure-setuid-wanted`. Default: false.
+   */
+  readonly privilegedChecks?: boolean;
+}
+
+/**
+ * The config that HAProxy runs, or null when nothing is left for it to do. It holds the upload but for
+ * the frontends that the datapath serves and their backends without a monitor: HAProxy checks a
+ * backend without a frontend too, and its statistics row `<pool>:<listener>/<member>` is the member's
+ * health. The monitored pools of `lvsListeners` follow as backends of the same form.
+ */
+export const renderRemainder = (input: RemainderInput): string | null => {
+  const checks = input.lvsListeners.flatMap((listener) =>
+    renderCheckBackends(listener, input.commands),
+  );
+  const kept = input.text === null ? [] : keptSections(input.text, input.listeners);
+  if (checks.length === 0 && !kept.some(({ section }) => proxyKinds.has(section.kind))) return null;
+  const additions = checks.some(({ runsProgram }) => runsProgram)
+    ? programLines(kept, input.privilegedChecks ?? false)
+    : [];
+  const hasGlobal = kept.some(({ section }) => section.kind === 'global');
+  return [
+    `# Configuration for loadbalancer ${input.loadBalancerId}`,
+    '# What is left for HAProxy of the uploaded configs; written anew at each change.',
+    ...(hasGlobal ? [] : [...globalLines(input), ...additions, '']),
+    ...kept.flatMap(({ section, lines }) => [
+      ...lines,
+      ...(section.kind === 'global' ? additions : []),
+      '',
+    ]),
+    ...checks.flatMap(({ lines }) => [...lines, '']),
+  ].join('\n');
+};
+
+interface KeptSection {
+  readonly section: Section;
+  readonly lines: readonly string[];
+}
+
+const proxyKinds: ReadonlySet<string> = new Set(['frontend', 'backend', 'listen']);
+
+const keptSections = (text: string, listeners: readonly Listener[]): readonly KeptSection[] => {
+  const sections = lexHaproxy(text, defaultLimits);
+  const offloaded = new Set(
+    listeners.filter(({ engine }) => engine === 'datapath').map(({ id }) => id),
+  );
+  const isServed = ({ kind, name }: Section): boolean => kind === 'frontend' && offloaded.has(name);
+  const wanted = backendReferences(sections.filter((section) => !isServed(section)));
+  const freed = backendReferences(sections.filter(isServed));
+  const isIdle = (section: Section): boolean => {
+    if (section.kind !== 'backend' || wanted.has(section.name) || wanted.has(anyBackend))
+      return false;
+    const { listenerId } = splitBackendName(section.name);
+    const isFreed = freed.has(section.name) || (listenerId !== null && offloaded.has(listenerId));
+    return isFreed && !isChecked(section);
+  };
+  const all = text.split('\n');
+  return sections.flatMap((section, i) => {
+    if (isServed(section) || isIdle(section)) return [];
+    const end = sections[i + 1]?.head.number ?? all.length + 1;
+    return [{ section, lines: sectionLines(section, all.slice(section.head.number - 1, end - 1)) }];
+  });
+};
+
+/** Stands for a backend that is chosen by an expression, while requests come in. */
+const anyBackend = '%';
+
+const backendReferences = (sections: readonly Section[]): ReadonlySet<string> =>
+  new Set(
+    sections
+      .flatMap(({ body }) => body)
+      .filter(({ words }) => words[0] === 'default_backend' || words[0] === 'use_backend')
+      .map(({ words }) => words[1] ?? '')
+      .map((name) => (name.startsWith('%') ? anyBackend : name)),
+  );
+
+const isChecked = ({ body }: Section): boolean =>
+  body.some(({ words }) => words[0] === 'server' && words.includes('check', 3));
+
+/** The lines of a section as this HAProxy wants them, without blank ones at the end. */
+const sectionLines = (section: Section, raw: readonly string[]): readonly string[] => {
+  const byNumber = new Map(section.body.map((line) => [line.number, line]));
+  const lines = raw.flatMap((text, i) => {
+    const line = byNumber.get(section.head.number + i);
+    return line === undefined ? [text] : currentLine(line, section);
+  });
+  const end = lines.findLastIndex((text) => text.trim() !== '');
+  return lines.slice(0, end + 1);
+};
+
+/** HAProxy forks for checks only when told so. */
+const programLines = (kept: readonly KeptSection[], isPrivileged: boolean): readonly string[] => {
+  const present = new Set(
+    kept.flatMap(({ section }) =>
+      section.kind === 'global' ? section.body.map(({ words }) => words[0]) : [],
+    ),
+  );
+  return [
+    'external-check',
+    'insecure-fork-wanted',
+    ...(isPrivileged ? ['insecure-setuid-wanted'] : []),
+  ]
+    .filter((directive) => !present.has(directive))
+    .map((directive) => `    ${directive}`);
+};
+
+/** A load balancer that only has UDP and SCTP listeners gets the controller's own frame (contract 4.3.1). */
+const globalLines = ({
+  loadBalancerId,
+  basePath = '/var/lib/octavia',
+}: RemainderInput): string[] => [
+  'global',
+  '    user nobody',
+  '    log /run/rsyslog/octavia/log local1 notice',
+  `    stats socket ${basePath}/${loadBalancerId}.sock mode 0666 level user`,
+  `    server-state-file ${basePath}/${loadBalancerId}/servers-state`,
+  '    maxconn 1000',
+];
