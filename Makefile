@@ -14,7 +14,7 @@ DESTDIR ?=
 CLANG ?= clang
 NODE ?= node
 ARCH_INCLUDE := /usr/include/$(shell uname -m)-linux-gnu
-BPF_FLAGS := -target bpf -mcpu=v3 -O2 -g -Wall -Wextra -Werror -I$(ARCH_INCLUDE)
+BPF_FLAGS := -target bpf -mcpu=v3 -O2 -g -Wall -Wextra -Werror -Wno-unused-parameter -I$(ARCH_INCLUDE)
 BPF_OBJECTS := $(patsubst bpf/%.bpf.c,build/bpf/%.bpf.o,$(wildcard bpf/*.bpf.c))
 BPF_HEADERS := $(wildcard bpf/*.h)
 SOURCES := $(shell find agent native bpf -name '*.ts' -not -path '*/build/*' 2>/dev/null)

@@ -154,8 +154,14 @@ struct listener_counters {
 	__u64 refused_table_full;
 	__u64 dropped_guard;
 	__u64 reselected;
-	__u32 guard_stamp; /* guard bookkeeping */
+	__u32 guard_stamp; /* guard bookkeeping, see struct guard */
 	__u32 guard_count;
+};
+
+/* Per CPU: new flows counted in the current stamp unit. */
+struct guard {
+	__u32 stamp;
+	__u32 count;
 };
 
 /* ---- flows ------------------------------------------------------------------------------ */

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * SNAT ports, one sequence per member: a port comes round as late as possible, which is its
+ * quarantine. The claim is the insertion of the member half, and nothing else locks.
+ */
+#ifndef AMPHORA_SNAT_H
+#define AMPHORA_SNAT_H
+
+#include "flows.h"
+
+#define SNAT_TRIES 16
+
+/* Ports of flows that closed long enough ago may be taken back before the sweep comes. */
+static __always_inline int is_claimed(const struct work *w, const struct control *ctl, const __u8 family)
+{
+	struct flow_common *f = find_flow(&w->member_key, family);
+
+	if (!f)
+		return 0;
+	if (!(f->state & FLOW_CLOSED) || now_stamp() - f->stamp <= ctl->closed_stamps)
+		return 1;
+	delete_flow(&w->member_key, family);
+	return 0;
+}
+
+static __always_inline int try_port(struct work *w, const struct control *ctl, __be16 port, const __u8 family)
+{
+	set_key(&w->member_key, &w->chosen.address, &w->snat, w->chosen.port, port, w->protocol, family);
+	if (is_claimed(w, ctl, family))
+		return -1;
+	if (insert_half_open(&w->member_key, &w->member_half, BPF_NOEXIST, family))
+		return -1;
+	w->snat_port = port;
+	return 0;
+}
+
+/* Claims a port for w->chosen and writes the member half under it. 0: w->snat_port is ours. */
+static __always_inline int claim_port(struct work *w, const struct control *ctl, const __u8 family)
+{
+	__u32 number = w->member, min = ctl->snat_port_min, range = ctl->snat_port_max - min + 1, i;
+	struct member_state *state = bpf_map_lookup_elem(&member_state, &number);
+	__u16 own = bpf_ntohs(w->sport);
+
+	if (!state || !range)
+		return -1;
+	if (w->protocol == IPPROTO_SCTP)
+		return try_port(w, ctl, w->sport, family);
+	if (w->listener_flags & LISTENER_KEEP_PORT && own >= min && own - min < range &&
+	    !try_port(w, ctl, w->sport, family))
+		return 0;
+	for (i = 0; i < SNAT_TRIES; i++) {
+		/* started apart, since two pools may share a member's address */
+		__u32 step = __sync_fetch_and_add(&state->port_cursor, 1) + number * 7919;
+
+		if (!try_port(w, ctl, bpf_htons(min + step % range), family))
+			return 0;
+	}
+	return -1;
+}
+
+#endif
