@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: Apache-2.0
+// HAProxy: one process per load balancer, with what the datapath left it to do.
+import { createHash } from 'node:crypto';
+import { access } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { FastifyBaseLogger } from 'fastify';
+import { renderHaproxyUnit } from '../core/units/haproxy-unit.js';
+import { AgentError, textOf } from '../errors.js';
+import { readIfPresent, removePath, writeFileAtomic } from './files.js';
+import { askHaproxy, infoField } from './haproxy-socket.js';
+import { CommandFailed, run } from './run.js';
+import type { Service, Services } from './services.js';
+import type { Store } from './store.js';
+
+export interface HaproxyOptions {
+  readonly program: string;
+  readonly userGroupFile: string;
+  readonly amphoraId: string;
+  readonly namespace: string;
+  readonly baseCertDir: string;
+  readonly store: Store;
+  readonly services: Services;
+  readonly log: FastifyBaseLogger;
+}
+
+/** What a load balancer leaves to HAProxy. */
+export interface Remainder {
+  readonly loadBalancerId: string;
+  /** Null: nothing, HAProxy need not run. */
+  readonly text: string | null;
+  readonly statsSocket: string;
+}
+
+export type Outcome = 'started' | 'reloaded' | 'unchanged' | 'stopped' | 'idle';
+
+const READY_TIMEOUT_MS = 10_000;
+
+export class Haproxy {
+  readonly #options: HaproxyOptions;
+
+  constructor(options: HaproxyOptions) {
+    this.#options = options;
+  }
+
+  /** Throws CONFIG_REJECTED with HAProxy's own words when it would not run this file. */
+  async check(file: string, amphoraId: string): Promise<void> {
+    const args = ['-c', '-L', peerName(amphoraId), ...(await this.#files(file))];
+    try {
+      await run(this.#options.program, args);
+    } catch (error) {
+      if (!(error instanceof CommandFailed) || error.exitCode === null) throw error;
+      const body = { message: 'Invalid request', details: error.output.trim() };
+      throw new AgentError('CONFIG_REJECTED', body, { cause: error });
+    }
+  }
+
+  /**
+   * Makes HAProxy run what is left. It is not disturbed where neither its config nor a certificate can have
+   * changed. Returns when the new worker answers; throws SERVICE_FAILED.
+   */
+  async bring(remainder: Remainder, action: 'start' | 'reload'): Promise<Outcome> {
+    try {
+      return await this.#bring(remainder);
+    } catch (error) {
+      const details = error instanceof CommandFailed ? error.output : textOf(error);
+      const message = `Error ${action}ing haproxy`;
+      throw new AgentError('SERVICE_FAILED', { message, details }, { cause: error });
+    }
+  }
+
+  /** Takes over what an earlier agent left running; starts or stops it where that is not what is wanted. */
+  async adopt(remainder: Remainder): Promise<Outcome> {
+    const service = await this.#service(remainder.loadBalancerId);
+    const isRunning = await this.#options.services.adopt(service);
+    const known = await readIfPresent(this.#file(remainder));
+    if (isRunning && remainder.text !== null && known?.toString() === remainder.text) {
+      return 'unchanged';
+    }
+    return this.#bring(remainder);
+  }
+
+  /** Throws SERVICE_FAILED. */
+  async stop(loadBalancerId: string): Promise<void> {
+    try {
+      await this.#options.services.stop(await this.#service(loadBalancerId));
+      await removePath(this.#options.store.remainderFile(loadBalancerId));
+    } catch (error) {
+      const body = { message: 'Error stopping haproxy', details: textOf(error) };
+      throw new AgentError('SERVICE_FAILED', body, { cause: error });
+    }
+  }
+
+  async isRunning(loadBalancerId: string): Promise<boolean> {
+    return this.#options.services.isRunning(await this.#service(loadBalancerId));
+  }
+
+  async #bring(remainder: Remainder): Promise<Outcome> {
+    const { services, log } = this.#options;
+    const { loadBalancerId, text, statsSocket } = remainder;
+    const service = await this.#service(loadBalancerId);
+    const isRunning = await services.isRunning(service);
+    if (text === null) {
+      if (!isRunning) return 'idle';
+      await this.stop(loadBalancerId);
+      log.info({ loadBalancer: loadBalancerId }, 'nothing left for HAProxy, stopped');
+      return 'stopped';
+    }
+    const file = this.#file(remainder);
+    const isSame = (await readIfPresent(file))?.toString() === text;
+    if (isRunning && isSame && !text.includes(this.#options.baseCertDir)) return 'unchanged';
+    await this.#writeChecked(file, text);
+    await this.#saveServersState(loadBalancerId, statsSocket);
+    const before = await workerOf(statsSocket);
+    await (isRunning ? services.reload(service) : services.start(service));
+    await awaitWorker(statsSocket, before);
+    log.info({ loadBalancer: loadBalancerId, reloaded: isRunning }, 'HAProxy runs its remainder');
+    return isRunning ? 'reloaded' : 'started';
+  }
+
+  /** The file in place is always one that HAProxy accepts: it may start by itself after a reboot. */
+  async #writeChecked(file: string, text: string): Promise<void> {
+    const candidate = `${file}.new`;
+    await writeFileAtomic(candidate, text, 0o600);
+    await this.check(candidate, this.#options.amphoraId);
+    await writeFileAtomic(file, text, 0o600);
+    await removePath(candidate);
+  }
+
+  /** Best effort: without it members are up until a check fails (contract P43). */
+  async #saveServersState(loadBalancerId: string, statsSocket: string): Promise<void> {
+    try {
+      const state = await askHaproxy(statsSocket, 'show servers state');
+      const file = join(this.#options.store.directory(loadBalancerId), 'servers-state');
+      await writeFileAtomic(file, state, 0o644);
+    } catch (error) {
+      this.#options.log.debug({ err: error }, 'server states not saved');
+    }
+  }
+
+  #file({ loadBalancerId }: Remainder): string {
+    return this.#options.store.remainderFile(loadBalancerId);
+  }
+
+  async #files(file: string): Promise<string[]> {
+    const { userGroupFile } = this.#options;
+    const isThere = await access(userGroupFile).then(
+      () => true,
+      () => false,
+    );
+    return ['-f', file, ...(isThere ? ['-f', userGroupFile] : [])];
+  }
+
+  async #service(loadBalancerId: string): Promise<Service> {
+    const { program, namespace, amphoraId, store } = this.#options;
+    const pidFile = join(store.directory(loadBalancerId), `${loadBalancerId}.pid`);
+    const files = await this.#files(store.remainderFile(loadBalancerId));
+    const peer = peerName(amphoraId);
+    const configFiles = files.filter((word) => word !== '-f');
+    return {
+      name: `haproxy-${loadBalancerId}`,
+      program,
+      args: [...files, '-p', pidFile, '-L', peer],
+      foregroundArgs: ['-W', '-db'],
+      pidFile,
+      reloadSignal: 'SIGUSR2',
+      unit: renderHaproxyUnit({ program, configFiles, pidFile, peer, namespace }),
+    };
+  }
+}
+
+/** HAProxy's name for this amphora in a peers section (contract 1.5, 8). */
+export const peerName = (amphoraId: string): string =>
+  createHash('sha1').update(amphoraId).digest('base64url').replace(/^-/, 'x').replaceAll('=', '');
+
+const workerOf = async (statsSocket: string): Promise<string | null> => {
+  try {
+    return infoField(await askHaproxy(statsSocket, 'show info', 1000), 'Pid');
+  } catch {
+    return null;
+  }
+};
+
+const awaitWorker = async (statsSocket: string, before: string | null): Promise<void> => {
+  const end = Date.now() + READY_TIMEOUT_MS;
+  for (;;) {
+    const worker = await workerOf(statsSocket);
+    if (worker !== null && worker !== before) return;
+    if (Date.now() > end) throw new Error(`no new HAProxy worker in ${READY_TIMEOUT_MS} ms`);
+    await sleep(20);
+  }
+};
