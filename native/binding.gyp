@@ -22,7 +22,7 @@
       ],
       'include_dirs': ['<!@(node -p "require(\'node-addon-api\').include")'],
       'defines': ['NAPI_VERSION=8', 'NAPI_CPP_EXCEPTIONS', 'NODE_ADDON_API_CPP_EXCEPTIONS_ALL'],
-      'cflags': ['<!@(pkg-config --cflags libbpf)', '-Wall', '-Wextra', '-fvisibility=hidden'],
+      'cflags': ['<!@(pkg-config --cflags libbpf)', '-Wall', '-Wextra', '-Wno-missing-field-initializers', '-fvisibility=hidden'],
       'cflags_cc': ['-std=c++20'],
       'cflags!': ['-fno-exceptions'],
       'cflags_cc!': ['-fno-exceptions', '-fno-rtti', '-std=gnu++17', '-std=gnu++20'],

@@ -134,7 +134,12 @@ export interface Addon {
     priority: number;
     handle: number;
   }): void;
-  detachTc(options: { ifindex: number; netns: string | null; priority: number; handle: number }): void;
+  detachTc(options: {
+    ifindex: number;
+    netns: string | null;
+    priority: number;
+    handle: number;
+  }): void;
   /** One entry per record; batches are delivered in one callback. The returned object stops it. */
   openRingBuffer(map: BpfMap, onRecords: (records: Uint8Array[]) => void): RingBuffer;
   /** libbpf's own prints. Level 0 warn, 1 info, 2 debug. Null: silence. */
