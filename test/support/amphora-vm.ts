@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+// An amphora VM without a hypervisor: a root directory, a PID namespace and the world's `amphora` network namespace.
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { amphoraFixture } from './fixtures.js';
+import { MANAGEMENT } from './topology.js';
+import { run, sleep, until } from './run.js';
+import type { World } from './world.js';
+
+export interface VmOptions {
+  readonly hook: 'auto' | 'xdp' | 'tc';
+  /** Lines for [amphora_xdp]. */
+  readonly options?: readonly string[];
+  /** The VM outlives this process. */
+  readonly keep?: boolean;
+}
+
+/** Where the compiled agent lies; a test may name another with AMPHORA_AGENT. */
+const AGENT =
+  process.env['AMPHORA_AGENT'] ?? join(process.cwd(), 'dist/agent/bin/amphora-agent.js');
+const CTL = join(process.cwd(), 'dist/agent/bin/amphoractl.js');
+
+export class AmphoraVm {
+  readonly #world: World;
+  readonly #init: number;
+  readonly #holder: ChildProcess;
+  readonly #logFile: string;
+  #agent: ChildProcess | null = null;
+
+  private constructor(world: World, holder: ChildProcess, init: number) {
+    this.#world = world;
+    this.#holder = holder;
+    this.#init = init;
+    this.#logFile = join(world.directory, 'agent.log');
+  }
+
+  /** Boots the VM with the files that a controller delivers; the agent is not yet started. */
+  static async boot(world: World, options: VmOptions): Promise<AmphoraVm> {
+    const script = join(import.meta.dirname, 'vm-init').replace('/build/test/', '/');
+    const unshare = [
+      ...['unshare', '--mount', '--pid', '--fork', '--kill-child=SIGKILL', '--mount-proc'],
+      ...['--propagation', 'private', 'bash', script],
+    ];
+    const bound = options.keep === true ? [] : ['setpriv', '--pdeathsig', 'KILL'];
+    const command = ['nsenter', `--net=${world.amphora.path}`, '--', ...bound, ...unshare];
+    const log = openSync(join(world.directory, 'vm.log'), 'a');
+    const holder = spawn(command[0] ?? '', command.slice(1), {
+      stdio: ['ignore', 'pipe', log],
+      detached: options.keep ?? false,
+    });
+    closeSync(log);
+    if (!holder.stdout) throw new Error('the VM has no output');
+    const [words] = (await once(holder.stdout, 'data')) as [Buffer];
+    if (!words.toString().startsWith('ready')) throw new Error(`VM: ${words.toString()}`);
+    const vm = new AmphoraVm(world, holder, await childOf(holder.pid ?? 0));
+    vm.#deliver(options);
+    return vm;
+  }
+
+  /** A file of the VM, as this process can open it. */
+  path(path: string): string {
+    return `/proc/${this.#init}/root${path}`;
+  }
+
+  /** Runs a command in the VM, in its default network namespace. */
+  exec(command: string, ...args: readonly string[]): Promise<string> {
+    return run('nsenter', [...this.#enter(), command, ...args]);
+  }
+
+  /** Runs a command in the tenant-facing namespace of the VM. */
+  execTenant(command: string, ...args: readonly string[]): Promise<string> {
+    return this.exec('nsenter', '--net=/run/netns/amphora-haproxy', '--', command, ...args);
+  }
+
+  /** `amphoractl` against the running agent. */
+  ctl(...args: readonly string[]): Promise<string> {
+    return this.exec(process.execPath, CTL, ...args);
+  }
+
+  startAgent(keep = false): void {
+    const log = openSync(this.#logFile, 'a');
+    const args = [...this.#enter(), process.execPath, AGENT];
+    this.#agent = spawn('nsenter', [...args, '--config-file', '/etc/octavia/amphora-agent.conf'], {
+      stdio: ['ignore', log, log],
+      detached: keep,
+    });
+    closeSync(log);
+  }
+
+  /** kill -9: nothing of the agent's own gets to run. */
+  async killAgent(signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
+    const child = this.#agent;
+    if (!child?.pid) throw new Error('no agent runs');
+    const pid = await childOf(child.pid);
+    process.kill(pid, signal);
+    await until('agent ends', async () => child.exitCode !== null || child.signalCode !== null);
+    this.#agent = null;
+  }
+
+  get agentRuns(): boolean {
+    return this.#agent !== null && this.#agent.exitCode === null && this.#agent.signalCode === null;
+  }
+
+  log(): string {
+    return readFileSync(this.#logFile, 'utf8');
+  }
+
+  /** Everything ends with the VM's first process: agent, HAProxy, namespaces, pins. */
+  async destroy(): Promise<void> {
+    this.#holder.kill('SIGKILL');
+    await run('kill', ['-KILL', String(this.#init)]).catch(() => undefined);
+    await sleep(50);
+  }
+
+  #enter(): string[] {
+    return ['--target', String(this.#init), '--mount', '--pid', '--net', '--'];
+  }
+
+  #deliver(options: VmOptions): void {
+    const config = amphoraFixture('amphora-agent.conf/16.0.0-SINGLE.conf')
+      .replace(
+        /^controller_ip_port_list = .*$/m,
+        `controller_ip_port_list = ${MANAGEMENT.controller}:5555`,
+      )
+      .concat(`\n\n[amphora_xdp]\nhook = ${options.hook}\nservices = supervisor\n`)
+      .concat((options.options ?? []).map((line) => `${line}\n`).join(''));
+    writeFileSync(this.path('/etc/octavia/amphora-agent.conf'), config);
+    for (const file of ['server.pem', 'client_ca.pem']) {
+      const content = amphoraFixture(`etc/octavia/certs/${file}`);
+      writeFileSync(this.path(`/etc/octavia/certs/${file}`), content, { mode: 0o600 });
+    }
+  }
+}
+
+/** The only child of a process that forks one: `unshare --fork`, `nsenter --pid`. */
+const childOf = (pid: number): Promise<number> =>
+  until(`process ${pid} has a child`, async () => {
+    const text = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim();
+    return text === '' ? undefined : Number(text.split(' ')[0]);
+  });
