@@ -15,7 +15,8 @@ export interface Row extends Figure {
 const MEMBERS = 256;
 const TCP_PORT = 80;
 const UDP_PORT = 53;
-const XDP = { drop: 1, pass: 2, redirect: 4 } as const;
+const XDP = { drop: 1, pass: 2, tx: 3, redirect: 4 } as const;
+const MEMBER_HOP = '02:00:00:00:01:01';
 const CLIENT = { 4: '100.64.0.0', 6: '2001:db8:c::1' } as const;
 const STRANGER = { 4: '203.0.113.9', 6: '2001:db8:9::9' } as const;
 
@@ -64,84 +65,80 @@ export class Subjects {
     readonly batches: Batches,
   ) {}
 
-  /** The base program alone behind a feeder: not to be subtracted, for the table. */
+  /** The base program behind a feeder, for the table: nothing is subtracted. */
   base(family: Family): Row {
-    const board = this.#board(family, 1);
-    const row = this.#raw(board, `same${family}`, this.meter.baseFd(), udpTemplate(family), 3);
-    board.close();
-    return { subject: `base, IPv${family}`, ...row };
+    return this.#on(family, 1, `base, IPv${family}`, (board) => {
+      this.#feed(1, 17, UDP_PORT, family);
+      return this.#raw(board, `same${family}`, this.meter.baseFd(), udpTemplate(family), XDP.tx);
+    });
   }
 
   establishedTcp(family: Family): Row {
-    const board = this.#board(family, 1);
-    const talk = new Talk(board, family, {
-      client: CLIENT[family],
-      clientPort: FIRST_CLIENT_PORT,
-      memberHop: '02:00:00:00:01:01',
+    return this.#on(family, 1, `established TCP, IPv${family}, 1 flow`, (board) => {
+      const client = CLIENT[family];
+      const clientPort = FIRST_CLIENT_PORT;
+      new Talk(board, family, { client, clientPort, memberHop: MEMBER_HOP }).connect();
+      this.#feed(1, 6, TCP_PORT, family);
+      return this.#added(board, `same${family}`, tcpTemplate(family, 'ACK'), XDP.redirect);
     });
-    talk.connect();
-    this.#feed(1, 6, TCP_PORT, family);
-    const packet = tcpTemplate(family, 'ACK');
-    const row = this.#added(board, `same${family}`, packet, XDP.redirect);
-    board.close();
-    return { subject: `established TCP, IPv${family}, 1 flow`, ...row };
   }
 
   /** `flows` UDP flows, opened by the datapath itself, then met in random order. */
   establishedUdp(family: Family, flows: number): Row {
-    const board = this.#board(family, flows);
-    this.#feed(flows, 17, UDP_PORT, family, 0);
-    const packet = udpTemplate(family);
-    this.meter.run(`sequence${family}`, board.programFd(), packet, flows, board.ifindex('front'));
-    const made = board.flowCount(family === 4 ? 'flows4' : 'flows6');
-    if (made !== 2 * flows) throw new Error(`${made} entries instead of ${2 * flows}`);
-    this.#feed(flows, 17, UDP_PORT, family);
-    const feeder = flows === 1 ? (`same${family}` as const) : (`random${family}` as const);
-    const row = this.#added(board, feeder, packet, XDP.redirect);
-    board.close();
-    return { subject: `established UDP, IPv${family}, ${flows} flows`, ...row };
+    const subject = `established UDP, IPv${family}, ${flows} ${flows === 1 ? 'flow' : 'flows'}`;
+    return this.#on(family, flows, subject, (board) => {
+      const packet = udpTemplate(family);
+      this.#open(board, family, flows, packet);
+      const made = board.map(family === 4 ? 'flows4' : 'flows6').dump().count;
+      if (made !== 2 * flows) throw new Error(`${made} entries instead of ${2 * flows}`);
+      this.#feed(flows, 17, UDP_PORT, family);
+      const feeder = flows === 1 ? (`same${family}` as const) : (`random${family}` as const);
+      return this.#added(board, feeder, packet, XDP.redirect);
+    });
   }
 
+  /** SYNs of ever new clients: a choice, a port and both halves each, and from 64 k on an eviction. */
   newTcp(family: Family): Row {
-    const board = this.#board(family, 1);
-    this.#feed(1 << 20, 6, TCP_PORT, family);
-    const packet = tcpTemplate(family, 'SYN');
-    const row = this.#added(board, `sequence${family}`, packet, XDP.redirect);
-    board.close();
-    return { subject: `new TCP flow, IPv${family}`, ...row };
+    return this.#on(family, 1, `new TCP flow, IPv${family}`, (board) => {
+      this.#feed(1 << 20, 6, TCP_PORT, family);
+      return this.#added(board, `sequence${family}`, tcpTemplate(family, 'SYN'), XDP.redirect);
+    });
   }
 
   aboveGuard(family: Family): Row {
-    const board = this.#board(family, 1, { guard_limit: 1, guard_share: 1 });
-    this.#feed(1 << 20, 6, TCP_PORT, family);
-    const packet = tcpTemplate(family, 'SYN');
-    const row = this.#added(board, `sequence${family}`, packet, XDP.drop);
-    board.close();
-    return { subject: `SYN above the guard, IPv${family}`, ...row };
+    const control = { guard_limit: 1, guard_share: 1 };
+    const subject = `SYN above the guard, IPv${family}`;
+    return this.#on(family, 1, subject, (board) => {
+      board.reset(boardSpec(family, control));
+      this.#feed(1 << 20, 6, TCP_PORT, family);
+      return this.#added(board, `sequence${family}`, tcpTemplate(family, 'SYN'), XDP.drop);
+    });
   }
 
   notOurs(family: Family): Row {
-    const board = this.#board(family, 1);
-    this.#feed(1 << 20, 17, UDP_PORT, family, 1, STRANGER[family]);
-    const row = this.#added(board, `sequence${family}`, udpTemplate(family), XDP.pass);
-    board.close();
-    return { subject: `not ours, IPv${family}`, ...row };
+    return this.#on(family, 1, `not ours, IPv${family}`, (board) => {
+      this.#feed(1 << 20, 17, UDP_PORT, family, 1, STRANGER[family]);
+      return this.#added(board, `sequence${family}`, udpTemplate(family), XDP.pass);
+    });
   }
 
-  #board(
+  /** A fresh object for each subject, so that none inherits the other's tables. */
+  #on(
     family: Family,
     flows: number,
-    control: Readonly<Record<string, number>> = {},
-  ): Switchboard {
+    subject: string,
+    measure: (board: Switchboard) => Figure,
+  ): Row {
     // Two entries per flow, and twice the room: chains stay short, as the agent sizes them for a machine's peak.
     const entries = Math.max(4096, flows * 4);
-    const board = new Switchboard('xdp', this.objects, {
-      [`flows${family}`]: entries,
-      half4: 65_536,
-      half6: 65_536,
-    });
-    board.reset(boardSpec(family, control));
-    return board;
+    const sizes = { [`flows${family}`]: entries, half4: 65_536, half6: 65_536 };
+    const board = new Switchboard('xdp', this.objects, sizes);
+    try {
+      board.reset(boardSpec(family, {}));
+      return { subject, ...measure(board) };
+    } finally {
+      board.close();
+    }
   }
 
   #feed(
@@ -155,6 +152,18 @@ export class Subjects {
     const vip4 = ipBytes(family === 4 ? destination : VIP4);
     const vip6 = ipBytes(family === 6 ? destination : VIP6);
     this.meter.feed({ flows, start, protocol, destinationPort, vip4, vip6 });
+  }
+
+  /** Twice each: a flow is half-open until its second packet. In slices that the half-open table holds. */
+  #open(board: Switchboard, family: Family, flows: number, packet: Uint8Array): void {
+    const slice = Math.min(flows, 8192);
+    const ingress = board.ifindex('front');
+    for (let start = 0; start < flows; start += slice) {
+      for (let turn = 0; turn < 2; turn += 1) {
+        this.#feed(flows, 17, UDP_PORT, family, start);
+        this.meter.run(`sequence${family}`, board.programFd(), packet, slice, ingress);
+      }
+    }
   }
 
   #raw(
@@ -173,7 +182,7 @@ export class Subjects {
   /** What the datapath costs more than the base behind the same feeder, measured one after the other. */
   #added(board: Switchboard, feeder: Feeder, packet: Uint8Array, verdict: number): Figure {
     const ours = this.#raw(board, feeder, board.programFd(), packet, verdict);
-    const base = this.#raw(board, feeder, this.meter.baseFd(), packet, 3);
+    const base = this.#raw(board, feeder, this.meter.baseFd(), packet, XDP.tx);
     return {
       minimum: ours.minimum - base.minimum,
       median: ours.median - base.median,

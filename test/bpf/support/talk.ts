@@ -128,7 +128,7 @@ export class Talk {
   clientToMember(content: Content = {}): Outcome {
     const outcome = this.fromClient(content);
     this.learn(outcome);
-    assertFrame(outcome, this.#towardsMember(content));
+    assertFrame(outcome, buildPacket(this.towardsMember(content)));
     return outcome;
   }
 
@@ -136,7 +136,7 @@ export class Talk {
   memberToClient(content: Content = {}): Outcome {
     const outcome = this.fromMember(content);
     assert.equal(outcome.verdict, 'forward', `expected a forward, got ${outcome.verdict}`);
-    assertFrame(outcome, this.#towardsClient(content));
+    assertFrame(outcome, buildPacket(this.towardsClient(content)));
     return outcome;
   }
 
@@ -148,40 +148,18 @@ export class Talk {
     return this;
   }
 
-  #towardsMember(content: Content): Buffer {
-    return buildPacket({
-      ...this.#spec(content, this.snat, this.member, {
-        source: PORTS[this.memberSide].mac,
-        destination: this.memberHop,
-      }),
-      ...this.#leaving(content, this.snat, this.member, this.memberSide, this.clientSide),
-    });
+  /** What the member must get of the client's `content`. */
+  towardsMember(content: Content = {}): PacketSpec {
+    const ethernet = { source: PORTS[this.memberSide].mac, destination: this.memberHop };
+    const spec = this.#spec(content, this.snat, this.member, ethernet);
+    return leaving(spec, content, this.memberSide === this.clientSide);
   }
 
-  #towardsClient(content: Content): Buffer {
-    return buildPacket({
-      ...this.#spec(content, this.vip, this.client, {
-        source: PORTS[this.clientSide].mac,
-        destination: this.clientHop,
-      }),
-      ...this.#leaving(content, this.vip, this.client, this.clientSide, this.memberSide),
-    });
-  }
-
-  /** TTL one less; a VLAN tag stays only on the interface that it came in on. */
-  #leaving(
-    content: Content,
-    from: Side,
-    to: Side,
-    out: Port,
-    came: Port,
-  ): Pick<PacketSpec, 'ip' | 'ethernet'> {
-    const ttl = (content.ip?.ttl ?? 64) - 1;
-    const ip = { ...content.ip, source: from.address, destination: to.address, ttl };
-    const hop = out === this.memberSide && to === this.member ? this.memberHop : this.clientHop;
-    const ethernet = { source: PORTS[out].mac, destination: hop };
-    const tagged = content.vlan !== undefined && out === came;
-    return { ip, ethernet: tagged ? { ...ethernet, vlan: content.vlan } : ethernet };
+  /** What the client must get of the member's `content`. */
+  towardsClient(content: Content = {}): PacketSpec {
+    const ethernet = { source: PORTS[this.clientSide].mac, destination: this.clientHop };
+    const spec = this.#spec(content, this.vip, this.client, ethernet);
+    return leaving(spec, content, this.memberSide === this.clientSide);
   }
 
   #spec(
@@ -212,6 +190,17 @@ export class Talk {
     };
   }
 }
+
+/** TTL one less; a VLAN tag stays only on the interface that it came in on. */
+const leaving = (spec: PacketSpec, content: Content, sameInterface: boolean): PacketSpec => {
+  const { source, destination } = spec.ethernet;
+  const tagged = content.vlan !== undefined && sameInterface;
+  return {
+    ...spec,
+    ip: { ...spec.ip, ttl: (content.ip?.ttl ?? 64) - 1 },
+    ethernet: tagged ? { source, destination, vlan: content.vlan } : { source, destination },
+  };
+};
 
 /** Byte equality, told in fields where it fails. */
 export const assertFrame = (outcome: Outcome, expected: Buffer): void => {
