@@ -7,7 +7,8 @@ import type { Line, Section } from './haproxy-lexer.js';
 import { readMonitor } from './haproxy-monitor.js';
 import { parseServer, type ServerLine } from './haproxy-server.js';
 import { enforceLimit, type ConfigLimits } from './limits.js';
-import { quoted, readInteger, readTimeMs } from './values.js';
+import { explainDirective } from './reasons.js';
+import { readInteger, readTimeMs } from './values.js';
 
 export interface Backend {
   readonly name: string;
@@ -97,24 +98,18 @@ const backendObstacles = (
     reasons.unshift({ code: 'http-pool', text: `pool ${pool.id} speaks HTTP` });
   }
   const [extra] = section.head.words.slice(2);
-  if (extra !== undefined) reasons.push(unknownDirective(section.head));
+  if (extra !== undefined) reasons.push(explainDirective(section.head));
   const backups = pool.members.filter((member) => member.backup).length;
   const allBackups = lines.some(({ raw }) => raw.trim() === 'option allbackups');
   if (backups > 1 && !allBackups) {
     const text = `pool ${pool.id} uses its backup members one at a time`;
     reasons.push({ code: 'one-backup', text });
   }
-  return [...reasons, ...section.body.filter((line) => !isKnown(line)).map(unknownDirective)];
+  return [...reasons, ...section.body.filter((line) => !isKnown(line)).map(explainDirective)];
 };
 
-/** Why a listener stays with HAProxy when its config says something that we cannot judge. */
-export const unknownDirective = ({ words, number }: Line): Reason => ({
-  code: 'unknown-directive',
-  text: `line ${number}: only HAProxy knows what ${quoted(words.slice(0, 2).join(' '))} means`,
-});
-
 const knownOptions = new Set(['allbackups', 'redispatch', 'httpchk', 'ssl-hello-chk']);
-const knownTimeouts = new Set(['connect', 'server', 'check', 'queue', 'tunnel', 'server-fin']);
+const knownTimeouts = new Set(['connect', 'server', 'check', 'queue']);
 
 /** Directives of contract 4.3.6 that a layer 4 pool honours, or on which it does not depend. */
 const isKnown = ({ words, number }: Line): boolean => {

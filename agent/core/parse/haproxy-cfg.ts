@@ -4,15 +4,12 @@ import { splitBackendName } from '../model/ids.js';
 import type { IpAddress, Listener, Pool, Reason } from '../model/load-balancer.js';
 import { withEngine } from '../plan/offload.js';
 import { ConfigRejected } from './config-rejected.js';
-import {
-  defaultTimeouts,
-  parseBackend,
-  unknownDirective,
-  type Backend,
-} from './haproxy-backend.js';
+import { defaultTimeouts, parseBackend, type Backend } from './haproxy-backend.js';
 import { refuseDanger } from './haproxy-danger.js';
+import type { AllowedPaths } from './haproxy-files.js';
 import { parseFrontend, type Frontend } from './haproxy-frontend.js';
 import { lexHaproxy, type Line, type Section } from './haproxy-lexer.js';
+import { explainDirective } from './reasons.js';
 import { defaultLimits, enforceLimit, type ConfigLimits } from './limits.js';
 
 export interface HaproxyOptions {
@@ -50,7 +47,8 @@ export const parseHaproxyConfig = (text: string, options: HaproxyOptions = {}): 
   enforceLimit(frontends.length, limits.listeners, 'listeners', 1);
   const statsSocket = readStatsSocket(sections);
   const loadBalancerId = readLoadBalancerId(text) ?? idOfSocket(statsSocket);
-  const localAddresses = options.localAddresses ?? new Set();
+  const vips = frontends.flatMap((frontend) => frontend.vips.map(({ address }) => address));
+  const localAddresses = new Set([...(options.localAddresses ?? []), ...vips]);
   return {
     loadBalancerId,
     statsSocket,
@@ -61,12 +59,12 @@ export const parseHaproxyConfig = (text: string, options: HaproxyOptions = {}): 
         const used = usedBackends(frontend, backends);
         return withEngine({
           listener: joinListener(frontend, used, loadBalancerId),
-          obstacles: uniqueReasons([
+          obstacles: [
             ...frontend.obstacles,
             ...missingBackends(frontend, backends),
             ...used.flatMap(({ obstacles }) => obstacles),
             ...inheritedObstacles,
-          ]),
+          ],
           remarks: [],
           localAddresses,
         });
@@ -77,7 +75,7 @@ export const parseHaproxyConfig = (text: string, options: HaproxyOptions = {}): 
 const allowedPaths = ({
   basePath = '/var/lib/octavia',
   certDir = '/var/lib/octavia/certs',
-}: HaproxyOptions): Parameters<typeof refuseDanger>[1] => ({
+}: HaproxyOptions): AllowedPaths => ({
   folders: [basePath, certDir],
   files: ['/run/rsyslog/octavia/log', '/dev/log'],
   // a constant of the image, whatever base_path is (contract, appendix B)
@@ -112,7 +110,7 @@ const readProxies = (sections: readonly Section[], limits: ConfigLimits) => {
     if (section.kind === 'defaults') {
       inherited = section.body;
       inheritedObstacles.push(
-        ...section.body.filter((line) => !isKnown(line)).map(unknownDirective),
+        ...section.body.filter((line) => !isKnown(line)).map(explainDirective),
       );
     } else if (section.kind === 'frontend') {
       frontends.push(parseFrontend(section, inherited));
@@ -133,14 +131,15 @@ const knownOptions = new Set([
   'http-keep-alive',
 ]);
 
+const knownTimeouts = new Set(['client', 'connect', 'server', 'check', 'queue', 'http-request']);
+
 /** Directives of `defaults` (contract 4.3.2), and those that every proxy reads from there. */
 const isKnown = ({ words }: Line): boolean => {
   const [directive, first] = words;
   if (directive === 'no') return first === 'log';
   if (directive === 'option') return knownOptions.has(first ?? '');
-  return ['log', 'retries', 'mode', 'timeout', 'maxconn', 'balance', 'log-format'].includes(
-    directive,
-  );
+  if (directive === 'timeout') return knownTimeouts.has(first ?? '');
+  return ['log', 'retries', 'mode', 'maxconn', 'balance', 'log-format'].includes(directive);
 };
 
 const refuseSharedAddresses = (frontends: readonly Frontend[]): void => {
@@ -203,10 +202,6 @@ const joinListener = (
     logFormat: frontend.logFormat,
   };
 };
-
-const uniqueReasons = (reasons: readonly Reason[]): Reason[] => [
-  ...new Map(reasons.map((reason) => [`${reason.code} ${reason.text}`, reason])).values(),
-];
 
 const readStatsSocket = (sections: readonly Section[]): string | null =>
   sections

@@ -3,9 +3,10 @@
 import { isName } from '../model/ids.js';
 import type { Endpoint, ListenerProtocol, Reason } from '../model/load-balancer.js';
 import { ConfigRejected } from './config-rejected.js';
-import { defaultTimeouts, last, readTimeout, unknownDirective } from './haproxy-backend.js';
+import { defaultTimeouts, last, readTimeout } from './haproxy-backend.js';
 import { parseBind } from './haproxy-bind.js';
 import type { Line, Section } from './haproxy-lexer.js';
+import { explainDirective } from './reasons.js';
 import { quoted, readInteger } from './values.js';
 
 export interface Frontend {
@@ -47,8 +48,8 @@ export const parseFrontend = (section: Section, inherited: readonly Line[]): Fro
       ...(isHttp ? [{ code: 'http-mode', text: 'HTTP is balanced request by request' }] : []),
       ...binds.flatMap((bind) => bind.obstacles),
       ...(binds.length === 0 ? [{ code: 'no-bind', text: 'the frontend has no bind line' }] : []),
-      ...[head].filter(({ words }) => words.length > 2).map(unknownDirective),
-      ...body.filter((line) => !isKnown(line)).map(unknownDirective),
+      ...[head].filter(({ words }) => words.length > 2).map(explainDirective),
+      ...body.filter((line) => !isKnown(line)).map(explainDirective),
     ],
   };
 };
@@ -59,8 +60,6 @@ const readMaxconn = ({ words, number }: Line): number =>
 /** As written, escapes and all: whoever renders the line has to know HAProxy's format anyway. */
 const readLogFormat = (line: Line | undefined): string | null =>
   line === undefined ? null : line.raw.trim().replace(/^log-format[ \t]+/, '');
-
-const knownTimeouts = new Set(['client', 'client-fin', 'tunnel']);
 
 /** Directives of contract 4.3.4 that a layer 4 listener honours, or on which it does not depend. */
 const isKnown = ({ words }: Line): boolean => {
@@ -74,7 +73,7 @@ const isKnown = ({ words }: Line): boolean => {
     case 'log-format':
       return true;
     case 'timeout':
-      return knownTimeouts.has(first ?? '');
+      return first === 'client';
     case 'tcp-request':
       return first === 'inspect-delay';
     default:

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The `virtual_server` blocks of a listener, one per address family, into its one pool (contract 4.5.1).
+import { isName } from '../model/ids.js';
 import type {
   Algorithm,
   Member,
@@ -73,11 +74,13 @@ const value = (statement: Statement, name: string): Statement | undefined =>
 const comments = (block: Statement): Statement[] =>
   (block.block ?? []).filter(({ kind }) => kind === 'comment');
 
-const commentId = (blocks: readonly Statement[], pattern: RegExp): string | null =>
-  blocks
-    .flatMap(comments)
-    .map(({ words }) => pattern.exec(words.join(' '))?.[1])
-    .find((id) => id !== undefined) ?? null;
+const commentId = (blocks: readonly Statement[], pattern: RegExp): string | null => {
+  for (const { words, line } of blocks.flatMap(comments)) {
+    const id = pattern.exec(words.join(' '))?.[1];
+    if (id !== undefined) return readId(id, line);
+  }
+  return null;
+};
 
 const readAlgorithm = (block: Statement): Algorithm => {
   const line = value(block, 'lb_algo') ?? value(block, 'lvs_sched');
@@ -109,9 +112,9 @@ const readBlock = (block: Statement, paths: CheckPaths): RealServer[] => {
     if (kind === 'comment') {
       const text = words.join(' ');
       const id = /^Configuration for Member (\S+)$/.exec(text)?.[1];
-      if (id !== undefined) ids.push(id);
+      if (id !== undefined) ids.push(readId(id, line));
       const disabled = /^Member (\S+) is disabled$/.exec(text)?.[1];
-      if (disabled !== undefined) result.push(disabledMember(disabled));
+      if (disabled !== undefined) result.push(disabledMember(readId(disabled, line)));
     } else if (words[0] === 'real_server') {
       const id = ids.shift();
       if (id === undefined) throw new ConfigRejected('no comment names this real_server', line);
@@ -121,6 +124,11 @@ const readBlock = (block: Statement, paths: CheckPaths): RealServer[] => {
   const [left] = ids;
   if (left !== undefined) throw new ConfigRejected(`member ${left} has no real_server`, block.line);
   return result;
+};
+
+const readId = (id: string, line: number): string => {
+  if (!isName(id)) throw new ConfigRejected(`name ${quoted(id)}`, line);
+  return id;
 };
 
 /** A config only names it: address, port and weight are not known. */

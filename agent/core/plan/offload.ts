@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // The offload decision: which engine serves a listener, and why (contract 4.4).
 import { familyOf } from '../model/address.js';
+import { summariseReasons } from '../model/reasons.js';
 import type { Engine, IpAddress, Listener, Member, Pool, Reason } from '../model/load-balancer.js';
+import { idleMsOf } from './parts.js';
 
 /** A listener before the decision. */
 export type UndecidedListener = Omit<Listener, 'engine' | 'reasons'>;
@@ -12,13 +14,13 @@ export interface OffloadInput {
   readonly obstacles: readonly Reason[];
   /** What the parser saw that the datapath ignores, and the reader may wonder about. */
   readonly remarks: readonly Reason[];
-  /** Addresses of the amphora itself, besides the VIPs: a member there is out of the datapath's reach. */
+  /** Addresses of the amphora itself, VIPs among them: the datapath cannot forward to a member there. */
   readonly localAddresses: ReadonlySet<IpAddress>;
 }
 
 export interface OffloadDecision {
   readonly engine: Engine;
-  /** Never empty: everything that speaks for the engine, not only the first. */
+  /** Never empty, one per code: everything that speaks for the engine, not only the first thing. */
   readonly reasons: readonly Reason[];
 }
 
@@ -27,7 +29,7 @@ export const decideOffload = (input: OffloadInput): OffloadDecision => {
   const { listener, remarks } = input;
   if (!listener.enabled) return none('listener-disabled', 'the listener is disabled', remarks);
   if (listener.origin === 'lvs') return decideLvs(input);
-  const obstacles = [...input.obstacles, ...reachObstacles(input)];
+  const obstacles = summariseReasons([...input.obstacles, ...reachObstacles(input)]);
   if (obstacles.length > 0) return { engine: 'haproxy', reasons: obstacles };
   return { engine: 'datapath', reasons: [l4Reason(listener), ...remarks, ...notes(listener)] };
 };
@@ -60,13 +62,12 @@ const l4Reason = ({ protocol, pools }: UndecidedListener): Reason => ({
 
 const reachObstacles = ({ listener, localAddresses }: OffloadInput): Reason[] => {
   const members = listener.pools.flatMap((pool) => pool.members).filter((member) => member.enabled);
-  const own = new Set([...localAddresses, ...listener.vips.map((vip) => vip.address)]);
   return [
     ...members.filter(isUnnamed).map(({ id }) => ({
       code: 'member-address',
       text: `member ${id} is not given by an IP address and port`,
     })),
-    ...members.filter(isNamed).flatMap((member) => memberObstacles(member, own)),
+    ...members.filter(isNamed).flatMap((member) => memberObstacles(member, localAddresses)),
     ...familyObstacles(listener, members.filter(isNamed)),
   ];
 };
@@ -124,8 +125,14 @@ const persistenceNotes = ({ persistence }: Pool): Reason[] =>
     ? []
     : [{ code: 'cookie-inert', text: 'cookie persistence has no effect without HTTP' }];
 
-const lvsNotes = ({ vips }: UndecidedListener, pool: Pool): Reason[] => {
+const lvsNotes = (listener: UndecidedListener, pool: Pool): Reason[] => {
   const reasons: Reason[] = [];
+  const { origin, vips } = listener;
+  if (origin === 'lvs') {
+    const seconds = idleMsOf({ ...listener, engine: 'datapath', reasons: [] }) / 1000;
+    const text = `the config carries no timeouts: an idle flow is kept for ${seconds} s`;
+    reasons.push({ code: 'idle-time', text });
+  }
   if (pool.memberConnectionLimit !== null) {
     reasons.push({
       code: 'limit-per-member',
