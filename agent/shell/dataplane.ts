@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: Apache-2.0
+// The dataplane over the kernel: adopts or makes the maps, brings them to what is wanted, reads them.
+import { existsSync, readdirSync, rmSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import { asCurrent, type CurrentTables, diffTables, EMPTY_TABLES } from '../core/plan/diff.js';
+import { assignNumbers } from '../core/plan/numbers.js';
+import { partsOf } from '../core/plan/parts.js';
+import { recoverNumbers } from '../core/plan/state.js';
+import { buildTables } from '../core/plan/tables.js';
+import type {
+  ApplyReport,
+  Counters,
+  Dataplane,
+  FlowEvent,
+  FlowFilter,
+  FlowRecord,
+  StartReport,
+  WantedState,
+} from '../core/model/dataplane.js';
+import { DataplaneClock } from './dataplane-clock.js';
+import { DataplaneControl } from './dataplane-control.js';
+import { readCounters } from './dataplane-counters.js';
+import { evictFlows } from './dataplane-evict.js';
+import { FlowFollower } from './dataplane-events.js';
+import { listFlows } from './dataplane-flows.js';
+import { DataplaneHooks } from './dataplane-hooks.js';
+import { DataplaneMaps } from './dataplane-maps.js';
+import type { DataplaneOptions } from './dataplane-options.js';
+import { DataplaneStore, lifeOf } from './dataplane-state.js';
+import { DataplaneSweep } from './dataplane-sweep.js';
+import { DataplaneWriter } from './dataplane-writer.js';
+
+/** Everything that exists between start() and close(). */
+interface Running {
+  readonly maps: DataplaneMaps;
+  readonly clock: DataplaneClock;
+  readonly control: DataplaneControl;
+  readonly store: DataplaneStore;
+  readonly writer: DataplaneWriter;
+  readonly hooks: DataplaneHooks;
+  readonly sweep: DataplaneSweep;
+  readonly follower: FlowFollower;
+  /** What the maps hold. */
+  current: CurrentTables;
+  /** Numbers of members whose flows end with their health (contract 4.5.3), when last applied. */
+  evictable: ReadonlySet<number>;
+}
+
+/** Numbers of UDP members that may have flows. Those that leave this set lose their flows at once. */
+const healthyUdpMembers = (running: Running, wanted: WantedState): Set<number> => {
+  const { members } = running.store.state.numbers;
+  const numbers = partsOf(wanted.listeners)
+    .filter(({ listener }) => listener.protocol === 'UDP' && listener.enabled)
+    .flatMap((part) => part.pool?.members ?? [])
+    .filter(({ member, monitorKey }) => member.enabled && !wanted.down.has(monitorKey))
+    .map(({ key }) => members[key]?.number ?? -1);
+  return new Set(numbers);
+};
+
+const udpMembers = (running: Running): Set<number> => {
+  const { members, listeners } = running.store.state.numbers;
+  const udp = Object.values(listeners).filter(({ protocol }) => protocol === 'UDP');
+  const numbers = new Set(udp.map(({ number }) => number));
+  const found = Object.values(members).filter((member) => numbers.has(member.listener));
+  return new Set(found.map(({ number }) => number));
+};
+
+export class KernelDataplane implements Dataplane {
+  readonly #options: DataplaneOptions;
+  #running: Running | null = null;
+  #queue: Promise<unknown> = Promise.resolve();
+
+  constructor(options: DataplaneOptions) {
+    this.#options = options;
+  }
+
+  get #run(): Running {
+    if (this.#running === null) throw new Error('the dataplane has not been started');
+    return this.#running;
+  }
+
+  /** One change of state at a time: apply and the sweep both write the state file. */
+  #serial<T>(work: () => Promise<T>): Promise<T> {
+    const result = this.#queue.then(work);
+    this.#queue = result.catch(() => undefined);
+    return result;
+  }
+
+  async start(): Promise<StartReport> {
+    if (this.#running !== null) throw new Error('the dataplane runs already');
+    const maps = new DataplaneMaps(this.#options);
+    try {
+      this.#running = await this.#open(maps);
+    } catch (error) {
+      maps.close();
+      throw error;
+    }
+    this.#running.sweep.start();
+    const flowCapacity = maps.map('flows4').info.maxEntries / 2;
+    const fields = { adopted: maps.adopted, flowCapacity, hz: this.#running.clock.hz };
+    const message = maps.adopted ? 'pinned maps adopted' : 'maps made anew';
+    this.#options.logger.info({ ...fields, directory: maps.directory }, message);
+    return { adopted: maps.adopted, flowCapacity };
+  }
+
+  async #open(maps: DataplaneMaps): Promise<Running> {
+    const options = this.#options;
+    const clock = await DataplaneClock.measure(maps);
+    const control = new DataplaneControl(maps.map('control'));
+    control.configure(options, clock);
+    const store = new DataplaneStore(options.stateDirectory, lifeOf(maps.map('members').info.id));
+    const known = await store.load();
+    const writer = new DataplaneWriter(maps, control);
+    const current = maps.adopted ? writer.read(store.state.slots) : EMPTY_TABLES;
+    if (maps.adopted && !known && current.members.size > 0) {
+      options.logger.warn({ members: current.members.size }, 'state file lost, numbers recovered');
+      await store.save({ numbers: recoverNumbers(current.members) });
+    }
+    const hooks = new DataplaneHooks(maps, options);
+    const links = hooks.adopt();
+    if (links > 0) options.logger.info({ links }, 'programs replaced behind pinned links');
+    this.#removeOldLayouts(maps.directory);
+    const serial = <T>(work: () => Promise<T>): Promise<T> => this.#serial(work);
+    const sweep = new DataplaneSweep({ maps, clock, store, serial, ...options });
+    const follower = new FlowFollower({ maps, clock, control, store });
+    const parts = { maps, clock, control, store, writer, hooks, sweep, follower, current };
+    const running: Running = { ...parts, evictable: new Set() };
+    running.evictable = udpMembers(running);
+    return running;
+  }
+
+  /** Maps of other layouts are of no use to anybody once their programs have been replaced. */
+  #removeOldLayouts(directory: string): void {
+    for (const name of readdirSync(this.#options.pinDirectory))
+      if (/^v\d+-/.test(name) && name !== basename(directory)) {
+        rmSync(join(this.#options.pinDirectory, name), { recursive: true });
+        this.#options.logger.warn({ name }, 'maps of another layout removed');
+      }
+  }
+
+  apply(wanted: WantedState): Promise<ApplyReport> {
+    return this.#serial(async () => {
+      const running = this.#run;
+      const { maps, clock, store, writer, hooks } = running;
+      const numbers = assignNumbers(store.state.numbers, partsOf(wanted.listeners), {
+        listeners: maps.map('listeners').info.maxEntries,
+        pools: maps.map('pools').info.maxEntries,
+        members: maps.map('members').info.maxEntries,
+      });
+      // First, so that after a crash below nobody hands a written number to another member.
+      await store.save({ numbers });
+      const { snatSource = 'vip' } = this.#options;
+      const tables = buildTables(wanted, numbers, { clock, snatSource });
+      const writes = this.#write(running, diffTables(running.current, tables));
+      running.current = asCurrent(tables);
+      await store.save({ slots: Object.fromEntries(writer.slots) });
+      running.sweep.setNumbers(numbers);
+      const healthy = healthyUdpMembers(running, wanted);
+      await evictFlows(maps, new Set([...running.evictable].filter((n) => !healthy.has(n))));
+      running.evictable = healthy;
+      return { writes, hooks: hooks.apply(wanted.interfaces) };
+    });
+  }
+
+  #write(running: Running, changes: ReturnType<typeof diffTables>): Record<string, number> {
+    try {
+      return running.writer.write(changes);
+    } catch (error) {
+      // Half of the changes may be in the maps: the next apply starts from what they really hold.
+      running.current = running.writer.read(Object.fromEntries(running.writer.slots));
+      throw error;
+    }
+  }
+
+  bumpGeneration(): void {
+    this.#run.control.bumpGeneration();
+  }
+
+  counters(): Counters {
+    return readCounters(this.#run.maps, this.#run.store.state);
+  }
+
+  flows(filter: FlowFilter): FlowRecord[] {
+    const { maps, clock, store } = this.#run;
+    return listFlows({ maps, clock, numbers: store.state.numbers }, filter);
+  }
+
+  follow(onEvents: (events: readonly FlowEvent[]) => void): () => void {
+    return this.#run.follower.follow(onEvents);
+  }
+
+  /** One whole look at the flow tables, now. */
+  sweep(): Promise<void> {
+    return this.#run.sweep.pass();
+  }
+
+  close(): void {
+    const running = this.#running;
+    if (running === null) return;
+    this.#running = null;
+    running.sweep.stop();
+    running.follower.close();
+    running.hooks.close();
+    running.maps.close();
+  }
+
+  async remove(): Promise<void> {
+    const running = this.#running;
+    if (running !== null) {
+      running.sweep.stop();
+      await this.#queue;
+      running.hooks.remove();
+      this.close();
+    }
+    if (existsSync(this.#options.pinDirectory))
+      rmSync(this.#options.pinDirectory, { recursive: true });
+  }
+}
