@@ -111,6 +111,8 @@ static __always_inline int rewrite_packet(hook_ctx *ctx, struct work *w, struct 
 	void *data, *end;
 	__be16 *ports;
 
+	PIN_REGISTER(l3);
+	PIN_REGISTER(l4);
 	if (l3 > ETH_HLEN + 4 || l4 > MAX_L4_OFFSET)
 		return -1;
 	data = packet_start(ctx);
@@ -190,7 +192,7 @@ static __always_inline int forward_known(hook_ctx *ctx, struct work *w, struct f
 		return VERDICT_PASS;
 	if (w->ttl <= 1) {
 		count_reason(REASON_TTL);
-		return send_icmp(ctx, w, ICMP_REPLY_TTL, 0, family);
+		return send_icmp(ctx, ICMP_REPLY_TTL, 0, family);
 	}
 	if (f->generation != ctl->generation) {
 		hop = refresh_next_hop(ctx, w, f, ctl->generation, family);
@@ -205,7 +207,7 @@ static __always_inline int forward_known(hook_ctx *ctx, struct work *w, struct f
 	if (!up && f->mtu && w->length > f->mtu && !is_segmented_later(ctx)) {
 		count_reason(REASON_TOO_BIG);
 		if (family == FAMILY_6 || is_df(ctx, w))
-			return send_icmp(ctx, w, ICMP_REPLY_TOO_BIG, f->mtu, family);
+			return send_icmp(ctx, ICMP_REPLY_TOO_BIG, f->mtu, family);
 		up = 1; /* the kernel fragments */
 	}
 	if (w->protocol == IPPROTO_TCP && w->tcp_flags & TCP_SYN && w->fragment == FRAGMENT_NONE)
@@ -226,20 +228,27 @@ static __always_inline int forward_known(hook_ctx *ctx, struct work *w, struct f
 	return send_on(ctx, ifindex);
 }
 
-/* Global functions: verified once, not for each way that leads here. */
-__noinline int forward4(hook_ctx *ctx, struct work *w, struct flow4 *f)
+/*
+ * Global functions: verified once, not for each way that leads here. They fetch the work area anew,
+ * since Linux 6.1 takes no argument of a global function for a map key.
+ */
+__noinline int forward4(hook_ctx *ctx, struct flow4 *f)
 {
+	struct work *w = get_work();
+
 	return w && f ? forward_known(ctx, w, (void *)f + COMMON4, FAMILY_4) : VERDICT_DROP;
 }
 
-__noinline int forward6(hook_ctx *ctx, struct work *w, struct flow6 *f)
+__noinline int forward6(hook_ctx *ctx, struct flow6 *f)
 {
+	struct work *w = get_work();
+
 	return w && f ? forward_known(ctx, w, (void *)f + COMMON6, FAMILY_6) : VERDICT_DROP;
 }
 
 static __always_inline int forward(hook_ctx *ctx, struct work *w, struct flow_common *f, const __u8 family)
 {
-	return family == FAMILY_4 ? forward4(ctx, w, (void *)f - COMMON4) : forward6(ctx, w, (void *)f - COMMON6);
+	return family == FAMILY_4 ? forward4(ctx, (void *)f - COMMON4) : forward6(ctx, (void *)f - COMMON6);
 }
 
 #endif

@@ -112,6 +112,8 @@ static __always_inline int rewrite_outer(hook_ctx *ctx, struct work *w, struct f
 	__u16 *check;
 	int i;
 
+	PIN_REGISTER(l3);
+	PIN_REGISTER(l4);
 	if (l3 > ETH_HLEN + 4 || l4 > MAX_L4_OFFSET || data + 12 > end)
 		return -1;
 	if (!up)
@@ -189,13 +191,17 @@ static __always_inline int handle_icmp(hook_ctx *ctx, struct work *w, const __u8
 	return send_on(ctx, ifindex);
 }
 
-__noinline int handle_icmp4(hook_ctx *ctx, struct work *w)
+__noinline int handle_icmp4(hook_ctx *ctx)
 {
+	struct work *w = get_work();
+
 	return w ? handle_icmp(ctx, w, FAMILY_4) : VERDICT_PASS;
 }
 
-__noinline int handle_icmp6(hook_ctx *ctx, struct work *w)
+__noinline int handle_icmp6(hook_ctx *ctx)
 {
+	struct work *w = get_work();
+
 	return w ? handle_icmp(ctx, w, FAMILY_6) : VERDICT_PASS;
 }
 

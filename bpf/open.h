@@ -40,9 +40,9 @@ static __always_inline int is_guarded(const struct control *ctl, struct listener
 static __always_inline int refuse(hook_ctx *ctx, struct work *w, const __u8 family)
 {
 	if (w->protocol == IPPROTO_TCP)
-		return send_rst(ctx, w, family);
+		return send_rst(ctx, family);
 	if (w->protocol == IPPROTO_UDP)
-		return send_icmp(ctx, w, ICMP_REPLY_UNREACHABLE, 0, family);
+		return send_icmp(ctx, ICMP_REPLY_UNREACHABLE, 0, family);
 	return VERDICT_DROP;
 }
 
@@ -186,7 +186,7 @@ static __always_inline int open_flow(hook_ctx *ctx, struct work *w, const __u8 f
 		count_reason(REASON_VIP_NOT_LOCAL);
 		return VERDICT_PASS;
 	}
-	w->member = w->pool == NO_POOL ? NO_MEMBER : select_member(w);
+	w->member = w->pool == NO_POOL ? NO_MEMBER : select_member();
 	number = w->member;
 	chosen = number == NO_MEMBER ? NULL : bpf_map_lookup_elem(&members, &number);
 	if (!chosen) {

@@ -32,6 +32,8 @@ static __always_inline int parse_l4(void *data, void *end, struct work *w)
 	w->payload = 0;
 	if (w->fragment == FRAGMENT_LATER)
 		return PARSE_OK;
+	PIN_REGISTER(l3);
+	PIN_REGISTER(l4);
 	if (l4 > MAX_L4_OFFSET || l3 > l4)
 		return PARSE_MALFORMED;
 	if (w->protocol == IPPROTO_TCP) {

@@ -146,7 +146,7 @@ static __always_inline int handle(hook_ctx *ctx, struct work *w, const __u8 fami
 		return VERDICT_PASS;
 	}
 	if (w->protocol == (family == FAMILY_4 ? IPPROTO_ICMP : IPPROTO_ICMPV6))
-		return family == FAMILY_4 ? handle_icmp4(ctx, w) : handle_icmp6(ctx, w);
+		return family == FAMILY_4 ? handle_icmp4(ctx) : handle_icmp6(ctx);
 	if (w->protocol != IPPROTO_TCP && w->protocol != IPPROTO_UDP && w->protocol != IPPROTO_SCTP) {
 		count_reason(REASON_NOT_OURS);
 		return VERDICT_PASS;

@@ -161,7 +161,7 @@ static __always_inline __u64 quote_sum(struct work *w, __u32 l4_at, const __u8 f
 	__u32 check_at = l4_at + (w->protocol == IPPROTO_TCP ? 16 : 6);
 	__u16 check;
 
-	asm volatile("" : "+r"(check_at));
+	PIN_REGISTER(check_at);
 	if (check_at <= QUOTE_BYTES - 2 && w->fragment == FRAGMENT_NONE) {
 		check = *(__u16 *)&w->quote[check_at];
 		/* from L4 on everything will then sum up to ~check */
@@ -230,34 +230,42 @@ static __always_inline int send_icmp_family(hook_ctx *ctx, struct work *w, int w
 }
 
 /* Global functions: verified once, not for each way that leads here. */
-__noinline int send_rst4(hook_ctx *ctx, struct work *w)
+__noinline int send_rst4(hook_ctx *ctx)
 {
+	struct work *w = get_work();
+
 	return w ? send_rst_family(ctx, w, FAMILY_4) : VERDICT_DROP;
 }
 
-__noinline int send_rst6(hook_ctx *ctx, struct work *w)
+__noinline int send_rst6(hook_ctx *ctx)
 {
+	struct work *w = get_work();
+
 	return w ? send_rst_family(ctx, w, FAMILY_6) : VERDICT_DROP;
 }
 
-__noinline int send_icmp4(hook_ctx *ctx, struct work *w, int what, __u32 mtu)
+__noinline int send_icmp4(hook_ctx *ctx, int what, __u32 mtu)
 {
+	struct work *w = get_work();
+
 	return w ? send_icmp_family(ctx, w, what, mtu, FAMILY_4) : VERDICT_DROP;
 }
 
-__noinline int send_icmp6(hook_ctx *ctx, struct work *w, int what, __u32 mtu)
+__noinline int send_icmp6(hook_ctx *ctx, int what, __u32 mtu)
 {
+	struct work *w = get_work();
+
 	return w ? send_icmp_family(ctx, w, what, mtu, FAMILY_6) : VERDICT_DROP;
 }
 
-static __always_inline int send_rst(hook_ctx *ctx, struct work *w, const __u8 family)
+static __always_inline int send_rst(hook_ctx *ctx, const __u8 family)
 {
-	return family == FAMILY_4 ? send_rst4(ctx, w) : send_rst6(ctx, w);
+	return family == FAMILY_4 ? send_rst4(ctx) : send_rst6(ctx);
 }
 
-static __always_inline int send_icmp(hook_ctx *ctx, struct work *w, int what, __u32 mtu, const __u8 family)
+static __always_inline int send_icmp(hook_ctx *ctx, int what, __u32 mtu, const __u8 family)
 {
-	return family == FAMILY_4 ? send_icmp4(ctx, w, what, mtu) : send_icmp6(ctx, w, what, mtu);
+	return family == FAMILY_4 ? send_icmp4(ctx, what, mtu) : send_icmp6(ctx, what, mtu);
 }
 
 #endif

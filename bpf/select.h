@@ -200,8 +200,9 @@ static __always_inline void set_persist_key(struct work *w, const struct pool *p
 }
 
 /* Member number, or NO_MEMBER. A global function: verified once, not for each way that leads here. */
-__noinline __u32 select_member(struct work *w)
+__noinline __u32 select_member(void)
 {
+	struct work *w = get_work();
 	__u32 number, now = now_stamp(), member_number;
 	struct pool *p;
 	struct persist *record, fresh;

@@ -37,6 +37,9 @@ struct quoted {
 	__be32 now[8];	 /* its addresses as its sender knows them */
 };
 
+/* Keeps a value in one register, so that the bound which was checked is the bound that is used. */
+#define PIN_REGISTER(value) asm volatile("" : "+r"(value))
+
 struct work {
 	/* the packet */
 	struct ip_addr src, dst;
