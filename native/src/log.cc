@@ -81,7 +81,7 @@ void Deliver(Napi::Env env) {
     try {
       callback.Call({Napi::Number::New(env, line.level), Napi::String::New(env, line.text)});
     } catch (const Napi::Error& error) {
-      napi_fatal_exception(env, error.Value());
+      if (!error.IsEmpty()) napi_fatal_exception(env, error.Value());
     }
   }
 }

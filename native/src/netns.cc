@@ -4,12 +4,12 @@
 #include <sched.h>
 
 #include <cerrno>
-#include <csignal>
 #include <system_error>
 #include <thread>
 
 #include "fd.h"
 #include "log.h"
+#include "signals.h"
 
 namespace {
 
@@ -18,20 +18,6 @@ int Enter(const std::string& path) {
   if (!netns.IsOpen()) return -errno;
   return setns(netns.Get(), CLONE_NEWNET) == 0 ? 0 : -errno;
 }
-
-// A signal of the process must find a thread of Node's, not ours, which lives for a moment in another namespace.
-class BlockSignals {
- public:
-  BlockSignals() {
-    sigset_t all;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before_);
-  }
-  ~BlockSignals() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
-
- private:
-  sigset_t before_;
-};
 
 }  // namespace
 
@@ -42,7 +28,9 @@ int RunInNetns(const std::optional<std::string>& path, const std::function<int()
   int result = 0;
   log_lines::Lines lines;
   try {
-    const BlockSignals block;  // the new thread inherits the mask
+    // The new thread inherits the mask: a signal of the process must find a thread of Node's, not this one, which lives
+    // for a moment in another namespace.
+    const BlockSignals block;
     std::thread thread([&] {
       result = Enter(*path);
       if (result == 0) {

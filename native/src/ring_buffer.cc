@@ -42,6 +42,17 @@ int AddRecord(void* context, void* data, size_t size) {
   return batch.records.size() < kMaxRecords ? 0 : -ECANCELED;
 }
 
+Napi::Array ToArray(Napi::Env env, const Batch& batch) {
+  auto buffer = Napi::ArrayBuffer::New(env, batch.bytes.size());
+  std::memcpy(buffer.Data(), batch.bytes.data(), batch.bytes.size());
+  auto records = Napi::Array::New(env, batch.records.size());
+  for (uint32_t i = 0; i < batch.records.size(); i++) {
+    const auto [offset, size] = batch.records[i];
+    records.Set(i, Napi::Uint8Array::New(env, size, buffer, offset));
+  }
+  return records;
+}
+
 }  // namespace
 
 // The part that libuv knows. It must live until libuv has closed the handle, whatever becomes of the JavaScript object.
@@ -148,17 +159,11 @@ void RingBuffer::Deliver(Poll& poll) {
   const Napi::HandleScope scope(env);
   const Batch batch = poll.Consume();
   if (batch.records.empty()) return;
-  auto buffer = Napi::ArrayBuffer::New(env, batch.bytes.size());
-  std::memcpy(buffer.Data(), batch.bytes.data(), batch.bytes.size());
-  auto records = Napi::Array::New(env, batch.records.size());
-  for (uint32_t i = 0; i < batch.records.size(); i++) {
-    const auto [offset, size] = batch.records[i];
-    records.Set(i, Napi::Uint8Array::New(env, size, buffer, offset));
-  }
   try {
     // The callback may close this ring buffer, so nothing of it is touched afterwards.
-    callback_.MakeCallback(env.Global(), {records}, context_);
+    callback_.MakeCallback(env.Global(), {ToArray(env, batch)}, context_);
   } catch (const Napi::Error& error) {
-    napi_fatal_exception(env, error.Value());
+    // A worker that is being ended can no longer run JavaScript, and there is nobody to tell.
+    if (!error.IsEmpty()) napi_fatal_exception(env, error.Value());
   }
 }

@@ -12,6 +12,7 @@
 #include "arguments.h"
 #include "errors.h"
 #include "netns.h"
+#include "signals.h"
 
 namespace {
 
@@ -76,7 +77,11 @@ Napi::Value RunTest(const bpf_program* program, const Napi::Value& packet_value,
   const std::string tried = std::string("bpf_prog_test_run_opts ") + bpf_program__name(program);
   bool entered = true;
   const int fd = bpf_program__fd(program);
-  const int error = RunInNetns(netns, [&] { return bpf_prog_test_run_opts(fd, &run); }, &entered);
+  const auto work = [&] {
+    const BlockSignals block;  // a child's SIGCHLD would end a run of many repeats with EINTR
+    return bpf_prog_test_run_opts(fd, &run);
+  };
+  const int error = RunInNetns(netns, work, &entered);
   if (!entered) ThrowErrno(env, "setns " + *netns, error);
   if (error) ThrowErrno(env, tried, error);
 

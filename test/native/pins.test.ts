@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Maps that outlive their object: pinned, found again, refused when they do not fit.
-import { readdirSync, rmSync } from 'node:fs';
+import { readdirSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { addon } from '../../native/index.js';
-import { compile, mountBpffs, thrownBy, u32, u64, words64 } from './support.js';
+import { cabledPair, compile, mountBpffs, thrownBy, u32, u64, words64 } from './support.js';
 
 const path = await compile(t, 'tiny');
 const hooks = await compile(t, 'hooks');
@@ -88,7 +88,7 @@ for (const [name, definitions, message] of incompatible) {
 
 t.test('refuses a pin that is no map', async (t) => {
   const directory = await mountBpffs(t);
-  const { a } = await import('./support.js').then(({ cabledPair }) => cabledPair(t));
+  const { a } = await cabledPair(t);
   const object = addon.openObject(path);
   const ifindex = addon.ifindexByName('a0', a.path);
   const link = addon.attachXdp({
@@ -125,23 +125,29 @@ t.test('a load that fails leaves no pin behind', async (t) => {
 
 t.test('a pin that fails takes back those made before it', async (t) => {
   const directory = await mountBpffs(t);
-  // A name that bpffs has for a directory: `shared` can be looked for and opened as no object, and not be pinned.
-  addon.openObject(path, { pinDirectory: directory }).close();
-  rmSync(join(directory, 'own'));
-  rmSync(join(directory, 'shared'));
-  const nowhere = join(directory, 'missing');
+  const object = addon.openObject(path);
+  const [first = '', last = ''] = object.mapNames().filter((name) => /^(own|shared)$/.test(name));
+  object.close();
+  t.not(first, '');
+  // Opens as nothing, so there is nothing to reuse; but the name is taken.
+  symlinkSync(join(directory, 'nowhere', 'x'), join(directory, last));
   t.match(
-    thrownBy(() => addon.openObject(path, { pinDirectory: nowhere })),
-    {
-      code: 'ENOENT',
-      tried: /^bpf_obj_pin .*missing/,
-    },
+    thrownBy(() => addon.openObject(path, { pinDirectory: directory })),
+    { code: 'EEXIST', tried: `bpf_obj_pin ${directory}/${last}` },
   );
-  t.match(
-    thrownBy(() => addon.openObject(path, { pinDirectory: '/proc' })),
-    { tried: /^bpf_obj_pin \/proc/ },
-  );
-  t.strictSame(pinsIn(directory), []);
+  t.strictSame(pinsIn(directory), [last], `the pin of ${first} is gone`);
+});
+
+t.test('a directory that is missing or no bpffs is an error that names it', async (t) => {
+  const missing = join(await mountBpffs(t), 'missing');
+  for (const [pinDirectory, code] of [
+    [missing, 'ENOENT'],
+    ['/tmp', 'EPERM'],
+  ] as const) {
+    const error = thrownBy(() => addon.openObject(path, { pinDirectory }));
+    t.equal(error.code, code);
+    t.ok(error.tried.startsWith(`bpf_obj_pin ${pinDirectory}/`), error.tried);
+  }
 });
 
 t.test('pins a single map by path', async (t) => {

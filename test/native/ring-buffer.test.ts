@@ -26,13 +26,13 @@ t.test(
     const { object, tell } = open(t);
     const numbers: number[] = [];
     const batches: number[] = [];
+    const shapes = new Set<string>();
     const ring = addon.openRingBuffer(object.map('events'), (records) => {
       batches.push(records.length);
       for (const record of records) {
         const view = Buffer.from(record.buffer, record.byteOffset, record.byteLength);
         numbers.push(Number(view.readBigUInt64LE(0)));
-        t.equal(record.length, 16);
-        t.equal(view.readUInt32LE(8), loopback);
+        shapes.add(`${record.length} bytes from interface ${view.readUInt32LE(8)}`);
       }
     });
     tell(5000);
@@ -44,6 +44,7 @@ t.test(
       numbers,
       Array.from({ length: 5001 }, (_, i) => i),
     );
+    t.strictSame([...shapes], [`16 bytes from interface ${loopback}`]);
     t.ok(Math.max(...batches) <= 1024 && batches.length < 20, batches.join(' '));
     ring.close();
     ring.close();
@@ -75,7 +76,7 @@ t.test('may be closed by its own callback', async (t) => {
   t.equal(calls, 1);
 });
 
-t.test('goes on when the object it came from is closed', async (t) => {
+t.test('goes on when the object it came from is closed', async () => {
   const object = addon.openObject(path);
   let count = 0;
   const ring = addon.openRingBuffer(object.map('events'), (records) => (count += records.length));
@@ -144,7 +145,7 @@ t.test('refuses a map that is no ring buffer, and what is no callback', async (t
       tried: 'ring_buffer__new counts',
     },
   );
-  const openWith = (callback: unknown): unknown =>
-    Reflect.apply(addon.openRingBuffer, addon, [object.map('events'), callback]);
+  const openWith = (callback: unknown) =>
+    addon.openRingBuffer(object.map('events'), callback as () => void);
   t.throws(() => openWith(null), TypeError);
 });

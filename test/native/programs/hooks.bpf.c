@@ -8,7 +8,7 @@
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
-enum counter { BY_FIRST, BY_SECOND, BY_TC, COUNTERS };
+enum counter { BY_FIRST, BY_SECOND, BY_TC, BY_TC_SECOND, COUNTERS };
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -67,6 +67,12 @@ SEC("xdp") int drop(struct xdp_md *context)
 SEC("tc") int tc_pass(struct __sk_buff *context)
 {
 	count(BY_TC, (void *)(long)context->data, (void *)(long)context->data_end);
+	return TC_ACT_OK;
+}
+
+SEC("tc") int tc_second(struct __sk_buff *context)
+{
+	count(BY_TC_SECOND, (void *)(long)context->data, (void *)(long)context->data_end);
 	return TC_ACT_OK;
 }
 
