@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The combined HAProxy config of a load balancer into the model (contract 4.2, 4.3).
-import { splitBackendName } from '../model/ids.js';
+import { isName, splitBackendName } from '../model/ids.js';
 import type { IpAddress, Listener, Pool, Reason } from '../model/load-balancer.js';
 import { withEngine } from '../plan/offload.js';
 import { ConfigRejected } from './config-rejected.js';
@@ -11,6 +11,7 @@ import { parseFrontend, type Frontend } from './haproxy-frontend.js';
 import { lexHaproxy, type Line, type Section } from './haproxy-lexer.js';
 import { explainDirective } from './reasons.js';
 import { defaultLimits, enforceLimit, type ConfigLimits } from './limits.js';
+import { quoted } from './values.js';
 
 export interface HaproxyOptions {
   /** `base_path` of the agent's config. Default: /var/lib/octavia. */
@@ -91,6 +92,7 @@ const refuseDuplicates = (sections: readonly Section[]): void => {
       throw new ConfigRejected(`a ${kind} without a name`, head.number);
     }
     if (name === '') continue;
+    if (!isName(name)) throw new ConfigRejected(`${kind} name ${quoted(name)}`, head.number);
     for (const key of keys) {
       if (seen.has(`${key} ${name}`))
         throw new ConfigRejected(`a second ${key} ${name}`, head.number);

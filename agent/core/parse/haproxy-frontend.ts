@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // A `frontend` section into a listener without its pools (contract 4.3.4).
-import { isName } from '../model/ids.js';
 import type { Endpoint, ListenerProtocol, Reason } from '../model/load-balancer.js';
-import { ConfigRejected } from './config-rejected.js';
 import { defaultTimeouts, last, readTimeout } from './haproxy-backend.js';
 import { parseBind } from './haproxy-bind.js';
 import type { Line, Section } from './haproxy-lexer.js';
 import { explainDirective } from './reasons.js';
-import { quoted, readInteger } from './values.js';
+import { readInteger } from './values.js';
 
 export interface Frontend {
   readonly id: string;
@@ -26,7 +24,6 @@ export interface Frontend {
 /** `inherited` are the directives of the `defaults` in force. Throws ConfigRejected. */
 export const parseFrontend = (section: Section, inherited: readonly Line[]): Frontend => {
   const { name, head, body } = section;
-  if (!isName(name)) throw new ConfigRejected(`frontend name ${quoted(name)}`, head.number);
   const lines = [...inherited, ...body];
   const binds = body.filter(({ words }) => words[0] === 'bind').map(parseBind);
   const isHttp = last(lines, 'mode')?.words[1] === 'http';

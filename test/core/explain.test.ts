@@ -1,0 +1,270 @@
+// SPDX-License-Identifier: Apache-2.0
+// `amphoractl explain` over every recorded upload, against the load balancer that it was rendered from.
+import { join } from 'node:path';
+import t from 'tap';
+import { explain } from '../../agent/bin/explain.js';
+import { runCommand } from '../../agent/bin/run-command.js';
+import {
+  readCases,
+  type Case,
+  type ListenerModel,
+  type LoadBalancerModel,
+  type MemberModel,
+  type PoolModel,
+  type Upload,
+} from './controller-cases.js';
+
+interface Explained {
+  readonly listeners: readonly {
+    readonly id: string;
+    readonly engine: string;
+    readonly reasons: readonly { readonly code: string; readonly text: string }[];
+    readonly pools: readonly { readonly id: string }[];
+  }[];
+}
+
+/** Reasons are for people: they are looked at by themselves. */
+const comparable = (listener: Explained['listeners'][number]) => ({
+  ...listener,
+  reasons: null,
+  pools: [...listener.pools].sort(byId),
+});
+
+const run = async (
+  args: readonly string[],
+): Promise<{ status: number; lines: string[]; errors: string[] }> => {
+  const lines: string[] = [];
+  const errors: string[] = [];
+  const status = await explain.run(args, {
+    line: (text) => lines.push(text),
+    error: (text) => errors.push(text),
+  });
+  return { status, lines, errors };
+};
+
+const byId = (a: { id: string }, b: { id: string }): number => a.id.localeCompare(b.id);
+
+/** What `explain --json` must say of an upload, worked out from the model alone. */
+const expectedListeners = ({ model }: Case, upload: Upload): unknown[] =>
+  model.listeners
+    .filter((listener) => isIn(upload, listener, model))
+    .map((listener) => expectedListener(listener, model))
+    .sort(byId);
+
+const isIn = (
+  upload: Upload,
+  { id, protocol, enabled }: ListenerModel,
+  model: LoadBalancerModel,
+) =>
+  upload.grammar === 'lvs'
+    ? upload.objectId === id
+    : protocol !== 'UDP' && protocol !== 'SCTP' && enabled && model.enabled;
+
+const isLvs = ({ protocol }: ListenerModel): boolean => protocol === 'UDP' || protocol === 'SCTP';
+
+const expectedListener = (listener: ListenerModel, model: LoadBalancerModel) => {
+  const isEnabled = ({ enabled }: PoolModel): boolean => enabled;
+  const wanted = new Set([
+    listener.default_pool,
+    ...listener.l7policies.map((policy) => policy.redirect_pool),
+  ]);
+  const pools = model.pools.filter(({ id }) => wanted.has(id)).filter(isEnabled);
+  const addresses = [model.vip, ...model.additional_vips];
+  return {
+    id: listener.id,
+    protocol: seenProtocol(listener.protocol),
+    vips: addresses.map((address) => ({ address, port: listener.protocol_port })),
+    engine: expectedEngine(listener, pools, addresses),
+    reasons: null,
+    connectionLimit: expectedLimit(listener),
+    timeouts: {
+      clientMs: listener.timeout_client_data,
+      connectMs: listener.timeout_member_connect,
+      serverMs: listener.timeout_member_data,
+    },
+    defaultPool: pools.find(({ id }) => id === listener.default_pool)?.id ?? null,
+    pools: pools.map((pool) => expectedPool(pool, listener)).sort(byId),
+  };
+};
+
+/** What a config tells of the protocol: HTTPS passes through as TCP, the exporter speaks HTTP. */
+const seenProtocol = (protocol: string): string =>
+  ({ HTTPS: 'TCP', PROMETHEUS: 'HTTP' })[protocol] ?? protocol;
+
+/** The controller writes 50000 for HAProxy and nothing for LVS where there is no limit. */
+const expectedLimit = (listener: ListenerModel): number | null => {
+  if (listener.connection_limit > 0) return listener.connection_limit;
+  return isLvs(listener) ? null : 50_000;
+};
+
+const isIpv6 = (address: string): boolean => address.includes(':');
+
+const expectedEngine = (
+  listener: ListenerModel,
+  pools: readonly PoolModel[],
+  addresses: readonly string[],
+): string => {
+  if (isLvs(listener)) return 'datapath';
+  if (!['TCP', 'HTTPS'].includes(listener.protocol)) return 'haproxy';
+  if (pools.some(({ protocol, tls }) => !['TCP', 'HTTPS'].includes(protocol) || tls?.enabled)) {
+    return 'haproxy';
+  }
+  const members = pools.flatMap((pool) => pool.members.map(({ address }) => address));
+  return new Set([...addresses, ...members].map(isIpv6)).size > 1 ? 'haproxy' : 'datapath';
+};
+
+const expectedPool = (pool: PoolModel, listener: ListenerModel) => ({
+  id: pool.id,
+  protocol: expectedPoolProtocol(pool.protocol, listener.protocol),
+  algorithm: pool.lb_algorithm,
+  persistence: expectedPersistence(pool, listener),
+  members: pool.members.map((member) => expectedMember(member, pool)),
+});
+
+const expectedPoolProtocol = (pool: string, listener: string): string => {
+  if (pool === 'UDP' || pool === 'SCTP') return pool.toLowerCase();
+  if (pool.startsWith('PROXY')) return listener === 'TCP' || listener === 'HTTPS' ? 'tcp' : 'http';
+  return pool === 'HTTP' ? 'http' : 'tcp';
+};
+
+const expectedPersistence = (
+  { session_persistence: given }: PoolModel,
+  listener: ListenerModel,
+) => {
+  if (given === null) return null;
+  if (given.type === 'APP_COOKIE') return { type: 'APP_COOKIE', cookieName: given.cookie_name };
+  if (given.type !== 'SOURCE_IP' || !isLvs(listener)) return { type: given.type };
+  return {
+    type: 'SOURCE_IP',
+    timeoutSeconds: given.persistence_timeout,
+    granularity: given.persistence_granularity,
+  };
+};
+
+const expectedMember = (member: MemberModel, pool: PoolModel) => {
+  const isMonitored = pool.health_monitor?.enabled === true;
+  return {
+    id: member.id,
+    address: member.address,
+    port: member.protocol_port,
+    weight: member.weight,
+    backup: member.backup,
+    enabled: member.enabled,
+    monitorAddress: isMonitored ? member.monitor_address : null,
+    monitorPort: isMonitored ? member.monitor_port : null,
+  };
+};
+
+const cases = readCases();
+
+t.test(
+  'the table covers every config of the fixtures, and three controller versions',
+  async (t) => {
+    const uploads = cases.flatMap((one) => one.uploads);
+    t.strictSame([...new Set(uploads.map(({ octavia }) => octavia))].sort(), [
+      '11.0.0',
+      '16.0.0',
+      'master',
+    ]);
+    t.equal(uploads.length, 138);
+    t.equal(new Set(uploads.map(({ path }) => path)).size, 64);
+  },
+);
+
+for (const one of cases) {
+  for (const upload of one.uploads) {
+    const title = `${one.name}, Octavia ${upload.octavia}, ${upload.grammar} ${upload.objectId}`;
+    t.test(`explain --json agrees with the model of ${title}`, async (t) => {
+      const { status, lines, errors } = await run(['--json', upload.path]);
+      t.strictSame([status, errors, lines.length], [0, [], 1]);
+      const { listeners } = JSON.parse(lines[0] ?? '') as Explained;
+      const seen = listeners.map(comparable);
+      t.strictSame(seen.sort(byId), expectedListeners(one, upload));
+      for (const { engine, reasons } of listeners) {
+        t.equal(reasons[0]?.code === 'l4', engine === 'datapath', 'says why');
+        t.ok(reasons.every(({ code, text }) => /^[a-z0-9-]+$/.test(code) && text.length > 10));
+      }
+    });
+  }
+}
+
+const frontend = (lines: string): string =>
+  `global\n    daemon\ndefaults\n    log global\nfrontend f\n    bind 10.0.0.1:80\n${lines}\n`;
+
+t.test(
+  'a refused file is named with its line, and the others are explained all the same',
+  async (t) => {
+    const folder = t.testdir({
+      'bad.cfg': frontend('    mode tcp\n    maxconn many'),
+      'good.cfg': frontend('    mode tcp'),
+      'vrrp.conf': 'vrrp_script check_script {\n}\n',
+    });
+    const files = ['bad.cfg', 'good.cfg', 'vrrp.conf', 'none.cfg'].map((file) =>
+      join(folder, file),
+    );
+    const { status, lines, errors } = await run(['--json', ...files]);
+    t.equal(status, 1);
+    t.strictSame(
+      (JSON.parse(lines[0] ?? '') as Explained).listeners.map(({ id }) => id),
+      ['f'],
+    );
+    t.strictSame(errors.slice(0, 2), [
+      `${files[0] ?? ''}:8: maxconn is not a number from 0 to 2147483647: "many"`,
+      `${files[2] ?? ''}:1: neither a HAProxy nor a keepalived LVS config`,
+    ]);
+    t.match(errors[2], /none\.cfg: ENOENT/);
+  },
+);
+
+t.test('people get a table: a row per listener, further addresses and reasons below', async (t) => {
+  const folder = t.testdir({
+    'one.cfg': frontend('    bind 2001:db8::1:80\n    mode http'),
+    'two.cfg': 'global\n    daemon\n',
+  });
+  const one = join(folder, 'one.cfg');
+  const two = join(folder, 'two.cfg');
+  t.strictSame(await run([one, two]), {
+    status: 0,
+    errors: [],
+    lines: [
+      `${one}:`,
+      [
+        'LISTENER  PROTOCOL  ENGINE   ADDRESS           POOL  WHY',
+        'f         HTTP      haproxy  10.0.0.1:80       -     http-mode: HTTP is balanced request by request',
+        '                             [2001:db8::1]:80',
+      ].join('\n'),
+      '',
+      `${two}:`,
+      'no listeners',
+    ],
+  });
+});
+
+t.test('the paths that a config may name follow the options', async (t) => {
+  const folder = t.testdir({
+    'a.cfg': 'global\n    stats socket /srv/amphora/x.sock mode 0666 level user\n',
+  });
+  const file = join(folder, 'a.cfg');
+  t.equal((await run([file])).status, 1);
+  t.equal((await run(['--base-path', '/srv/amphora', file])).status, 0);
+});
+
+t.test('the front of amphoractl', async (t) => {
+  const front = async (...argv: string[]) => {
+    const out: string[] = [];
+    const err: string[] = [];
+    const status = await runCommand([explain], argv, {
+      line: (text) => out.push(text),
+      error: (text) => err.push(text),
+    });
+    return { status, out: out.join('\n'), err: err.join('\n') };
+  };
+  t.match(await front(), { status: 2, out: '', err: /usage: amphoractl/ });
+  t.match(await front('--help'), { status: 0, out: /explain {2}say which engine/, err: '' });
+  t.match(await front('explan'), { status: 2, out: '', err: /unknown command "explan"/ });
+  t.match(await front('explain', '--help'), { status: 0, out: /--json/, err: '' });
+  t.match(await front('explain'), { status: 2, out: '', err: /explain needs a file/ });
+  t.match(await front('explain', '--jsn', 'x'), { status: 2, out: '', err: /--jsn/ });
+  const broken = { ...explain, run: () => Promise.reject(new TypeError('a bug')) };
+  await t.rejects(runCommand([broken], ['explain'], { line: () => 0, error: () => 0 }), /a bug/);
+});
