@@ -12,7 +12,7 @@ import type { DataplaneOptions } from './dataplane-options.js';
 
 const REAP_KEYS = 4096;
 /** Private per-CPU memory of the programs, of no use to the next agent. */
-const SCRATCH = ['scratch', 'scratch_reply'];
+const SCRATCH = { hook: ['scratch', 'scratch_reply'], sys: ['scratch'] };
 
 const maxEntries = (sizes: TableSizes): Record<string, number> => ({
   ...sizes,
@@ -59,9 +59,9 @@ export class DataplaneMaps {
       );
     this.directory = layoutDirectory(options.pinDirectory);
     mkdirSync(this.directory, { recursive: true, mode: 0o700 });
-    this.#xdp = this.#open('lb_xdp.bpf.o', SCRATCH);
+    this.#xdp = this.#open('lb_xdp.bpf.o', SCRATCH.hook);
     this.#variants.set('xdp', this.#xdp);
-    this.#sys = this.#open('lb_sys.bpf.o', []);
+    this.#sys = this.#open('lb_sys.bpf.o', SCRATCH.sys);
     this.adopted = this.map('flows4').info.reused;
   }
 
@@ -83,7 +83,7 @@ export class DataplaneMaps {
     let object = this.#variants.get(variant);
     if (object === undefined) {
       const isTc = variant === 'tc';
-      object = this.#open(isTc ? 'lb_tc.bpf.o' : 'lb_xdp.bpf.o', SCRATCH, !isTc);
+      object = this.#open(isTc ? 'lb_tc.bpf.o' : 'lb_xdp.bpf.o', SCRATCH.hook, !isTc);
       this.#variants.set(variant, object);
     }
     return object.programFd(variant === 'tc' ? 'lb_tc' : 'lb_xdp');

@@ -3,7 +3,7 @@
 import { createHash } from 'node:crypto';
 import { unpack } from './encode.js';
 import { structs } from './layout.gen.js';
-import type { FlatTable, Table, Tables } from './tables.js';
+import { type FlatTable, nonZero, type Table, type Tables } from './tables.js';
 
 /** What the maps hold now. Slots only as digests: an inner map is never edited, so its digest stands for it. */
 export interface CurrentTables extends Readonly<Record<FlatTable, Table>> {
@@ -106,8 +106,6 @@ export const asCurrent = (wanted: Tables): CurrentTables => ({
   slots: new Map([...wanted.slots].map(([pool, words]) => [pool, slotsDigest(words)])),
 });
 
-/** Records of a flat table that is not all zeros, for reading a map back. */
+/** What a map was read to hold, as a table. */
 export const presentEntries = (map: FlatTable, entries: Table): Table =>
-  ARRAYS.includes(map)
-    ? new Map([...entries].filter(([, value]) => value.some((byte) => byte !== 0)))
-    : entries;
+  ARRAYS.includes(map) ? nonZero(entries) : entries;

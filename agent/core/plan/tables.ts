@@ -36,6 +36,10 @@ export interface TableOptions {
   readonly snatSource: 'vip' | 'interface';
 }
 
+/** Zeros stand for an absent entry of an array, so an entry that is all zeros need not be told. */
+export const nonZero = (entries: Table): Table =>
+  new Map([...entries].filter(([, value]) => value.some((byte) => byte !== 0)));
+
 export const hexOf = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
 const indexKey = (index: number): string => hexOf(packIndex(index));
 
@@ -184,9 +188,9 @@ export const buildTables = (
   }
   return {
     members: memberTable(parts, numbers, wanted.down),
-    pools,
+    pools: nonZero(pools),
     slots,
-    listeners,
+    listeners: nonZero(listeners),
     allowed,
     interfaces,
     services,
