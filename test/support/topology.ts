@@ -50,6 +50,9 @@ export const PORTS = {
   small: { mac: 'fa:16:3e:00:00:12', v4: '10.2.0.100', v6: '2001:db8:2::64' },
 } as const;
 
+/** Of the router's leg in the VIP network: the source of frames that come to the VIP from afar. */
+export const ROUTER_MAC = 'fa:16:3e:00:00:01';
+
 export const VIP = { v4: '10.0.0.10', v6: '2001:db8::10', second: '10.0.2.10' } as const;
 
 export const CLIENT = {

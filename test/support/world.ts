@@ -9,6 +9,7 @@ import {
   MEMBERS,
   NETWORKS,
   PORTS,
+  ROUTER_MAC,
   type MemberName,
   type NetworkName,
 } from './topology.js';
@@ -73,9 +74,8 @@ const build = async (add: Add, offloads: boolean) => {
     { namespace: router, name: 'client' },
     { offloads },
   );
-  for (const network of ['vip', 'member'] as const) {
-    await plug(network, { namespace: router, name: network });
-  }
+  await plug('vip', { namespace: router, name: 'vip', mac: ROUTER_MAC });
+  await plug('member', { namespace: router, name: 'member' });
   await plug('member', { namespace: far, name: 'member' });
   for (const [index, network] of (['vip', 'member', 'small'] as const).entries()) {
     await plug(network, { namespace: amphora, name: `ens${index + 4}`, mac: PORTS[network].mac });
