@@ -77,12 +77,29 @@ export interface BatchError {
   readonly error: string;
 }
 
-/** Runs every line, also after one that failed. What exists already is no failure. */
+/**
+ * Runs every line, also after one that failed. What exists already is no failure. A line may begin with -4
+ * or -6, which iproute2 itself takes on its command line only: such lines run after the others, by family.
+ */
 export const ipBatch = async (netns: Netns, lines: readonly string[]): Promise<BatchError[]> => {
+  const errors: BatchError[] = [];
+  for (const family of ['', '-4', '-6']) {
+    const own = lines.filter((line) => (/^-[46](?= )/.exec(line)?.[0] ?? '') === family);
+    errors.push(...(await runBatch(netns, family, own)));
+  }
+  return errors;
+};
+
+const runBatch = async (
+  netns: Netns,
+  family: string,
+  lines: readonly string[],
+): Promise<BatchError[]> => {
   if (lines.length === 0) return [];
-  const options = { input: `${lines.join('\n')}\n`, ...(netns === null ? {} : { netns }) };
+  const input = lines.map((line) => `${line.slice(family.length).trim()}\n`).join('');
+  const args = [...(family === '' ? [] : [family]), '-force', '-batch', '-'];
   try {
-    await run('ip', ['-force', '-batch', '-'], options);
+    await run('ip', args, { input, ...(netns === null ? {} : { netns }) });
     return [];
   } catch (error) {
     if (!(error instanceof CommandFailed)) throw error;

@@ -15,7 +15,7 @@ import {
 import type { NetworkPlug, VipPlug } from '../core/network/plug-body.js';
 import { readIfPresent, writeFileAtomic } from './files.js';
 import { bringUp, readInterfaceFiles, saveInterfaceFile } from './interfaces.js';
-import { type Link, readLinks } from './ip.js';
+import { type Link, ipJson, readLinks } from './ip.js';
 import { announceAddresses } from './announce.js';
 import { namespacePath, prepareNamespace } from './namespace.js';
 import { run } from './run.js';
@@ -29,6 +29,11 @@ export interface NetworkOptions {
   readonly stateDirectory: string;
   readonly log: FastifyBaseLogger;
 }
+
+/** Bytes by interface, as `details` has them. */
+export type NetworkCounters = Readonly<
+  Record<string, { readonly network_tx: number; readonly network_rx: number }>
+>;
 
 /** The VIP interface has this name whatever it was before (contract P19). */
 const VIP_INTERFACE = 'eth1';
@@ -109,6 +114,28 @@ export class Network {
     const links = await this.links();
     const found = links.find((link) => link.addresses.some(({ local }) => local === address));
     return found?.name ?? null;
+  }
+
+  /** True while any plugged port is an SR-IOV one: those have no security groups (contract 5.8). */
+  async hasSriov(): Promise<boolean> {
+    const files = await readInterfaceFiles(this.#interfaceOptions());
+    return files.some((file) => file.is_sriov);
+  }
+
+  /** Of interfaces called eth*, 64 bits. */
+  async counters(): Promise<NetworkCounters> {
+    const links = await ipJson(this.netns, ['-statistics', 'link', 'show']);
+    return Object.fromEntries(
+      links.flatMap(({ ifname: name, stats64 }) => {
+        if (typeof name !== 'string' || !name.startsWith('eth')) return [];
+        const stats = stats64 as Record<string, { bytes: number } | undefined>;
+        const counters = {
+          network_tx: stats['tx']?.bytes ?? 0,
+          network_rx: stats['rx']?.bytes ?? 0,
+        };
+        return [[name, counters]];
+      }),
+    );
   }
 
   #interfaceOptions() {

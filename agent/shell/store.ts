@@ -2,9 +2,10 @@
 // The state on disk, which is the truth: the reference's files (contract, appendix B), and beside them a copy
 // of each config that was committed. An upload alone changes nothing (P11), also not over a restart.
 import { createHash } from 'node:crypto';
-import { mkdir, readdir } from 'node:fs/promises';
+import { mkdir, readdir, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isName } from '../core/model/ids.js';
+import type { FirewallRule } from '../core/network/rules.js';
 import { isMissing, readIfPresent, removePath, writeFileAtomic } from './files.js';
 
 export type ConfigKind = 'haproxy' | 'lvs';
@@ -30,7 +31,7 @@ export class Store {
   async prepare(): Promise<void> {
     const { basePath, stateDirectory } = this.#options;
     await mkdir(basePath, { recursive: true });
-    await mkdir(stateDirectory, { recursive: true, mode: 0o700 });
+    await mkdir(stateDirectory, { recursive: true });
   }
 
   /** Directory of a load balancer; HAProxy's PID file and saved server states lie there. */
@@ -60,6 +61,24 @@ export class Store {
 
   saveUpload(kind: ConfigKind, id: string, data: Uint8Array): Promise<void> {
     return writeFileAtomic(this.uploadFile(kind, id), data, kind === 'haproxy' ? 0o600 : 0o644);
+  }
+
+  /** Where a HAProxy upload lies while `haproxy -c` looks at it. */
+  stagedFile(id: string): string {
+    return `${this.uploadFile('haproxy', id)}.new`;
+  }
+
+  stageUpload(id: string, data: Uint8Array): Promise<void> {
+    return writeFileAtomic(this.stagedFile(id), data, 0o600);
+  }
+
+  acceptUpload(id: string): Promise<void> {
+    return rename(this.stagedFile(id), this.uploadFile('haproxy', id));
+  }
+
+  /** Keeps the refused file for people to look at, as the reference does. */
+  failUpload(id: string): Promise<void> {
+    return rename(this.stagedFile(id), `${this.stagedFile(id)}-failed`);
   }
 
   /** Ids of everything uploaded. */
@@ -110,6 +129,21 @@ export class Store {
     await removePath(this.statsSocket(id));
     await removePath(join(this.#options.baseCertDir, id));
     await removePath(this.directory(id));
+  }
+
+  /** Of SR-IOV ports; they survive a restart. */
+  saveRules(rules: readonly FirewallRule[]): Promise<void> {
+    return writeFileAtomic(this.#rulesFile, `${JSON.stringify(rules)}\n`, 0o600);
+  }
+
+  /** Null: none were ever sent. */
+  async readRules(): Promise<FirewallRule[] | null> {
+    const data = await readIfPresent(this.#rulesFile);
+    return data === null ? null : (JSON.parse(data.toString()) as FirewallRule[]);
+  }
+
+  get #rulesFile(): string {
+    return join(this.#options.stateDirectory, 'firewall-rules.json');
   }
 
   async saveCertificate(loadBalancerId: string, file: string, data: Uint8Array): Promise<void> {

@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: Apache-2.0
+// Wires the parts together and decides nothing.
+import { totalmem } from 'node:os';
+import { join } from 'node:path';
+import { pino } from 'pino';
+import type { FastifyBaseLogger } from 'fastify';
+import { Amphora } from './amphora.js';
+import { type AgentConfig, parseAgentConfig, readAgentConfig } from './config.js';
+import { tableSizes } from './core/plan/sizes.js';
+import { certificateRoutes } from './shell/api/certificate.js';
+import { configRoutes } from './shell/api/config.js';
+import { infoRoutes } from './shell/api/info.js';
+import { loadBalancerRoutes } from './shell/api/loadbalancer.js';
+import { plugRoutes } from './shell/api/plug.js';
+import { createServer } from './shell/api/server.js';
+import { awaitStart } from './shell/await-start.js';
+import { installChecks } from './shell/checks.js';
+import { DatapathInterfaces } from './shell/datapath-interfaces.js';
+import { KernelDataplane } from './shell/dataplane.js';
+import { writeFileAtomic } from './shell/files.js';
+import { Haproxy } from './shell/haproxy.js';
+import { HealthWatch } from './shell/health.js';
+import { Neighbours } from './shell/neighbours.js';
+import { Network } from './shell/network.js';
+import { createServices } from './shell/services.js';
+import { Store } from './shell/store.js';
+import { loadPair } from './shell/tls.js';
+import { Watcher } from './shell/watcher.js';
+
+/** A running agent; `stop` leaves the datapath and HAProxy at work. */
+export interface Agent {
+  readonly log: FastifyBaseLogger;
+  readonly port: number;
+  stop(): Promise<void>;
+}
+
+/** Resolves when the API is bound. Waits as long as files of the boot are missing. */
+export const startAgent = async (file: string): Promise<Agent> => {
+  const log: FastifyBaseLogger = pino({
+    redact: ['heartbeatKey', '*.heartbeatKey', '*.key', '*.cert'],
+  });
+  let config = await awaitStart(() => readAgentConfig(file), log);
+  const pair = { cert: config.serverCert, ca: config.serverCa };
+  await awaitStart(() => loadPair(pair), log);
+  log.level = config.debug ? 'debug' : 'info';
+
+  const { xdp } = config;
+  const store = new Store({ ...config, stateDirectory: xdp.stateDirectory });
+  const network = new Network({
+    namespace: xdp.networkNamespace,
+    directory: config.networkDirectory,
+    pluggedInterfacesFile: xdp.pluggedInterfacesFile,
+    stateDirectory: xdp.stateDirectory,
+    log,
+  });
+  const { netns } = network;
+  const checkOptions = {
+    directory: join(xdp.runDirectory, 'checks'),
+    pingWrapper: xdp.pingWrapper,
+    lvsCheckDirectory: join(config.basePath, 'lvs', 'check'),
+  };
+  const services = await createServices({
+    form: xdp.services,
+    netns,
+    unitDirectory: xdp.unitDirectory,
+    logDirectory: join(xdp.runDirectory, 'log'),
+    log,
+  });
+  const haproxy = new Haproxy({
+    program: config.haproxyCmd,
+    userGroupFile: xdp.userGroupFile,
+    amphoraId: config.amphoraId,
+    namespace: xdp.networkNamespace,
+    baseCertDir: config.baseCertDir,
+    store,
+    services,
+    log,
+  });
+  const dataplane = new KernelDataplane({
+    pinDirectory: xdp.pinDirectory,
+    stateDirectory: xdp.stateDirectory,
+    netns,
+    sizes: sizesOf(config),
+    logger: log,
+    snatSource: xdp.snatSource,
+    ...(xdp.bpfDirectory === null ? {} : { objectDirectory: xdp.bpfDirectory }),
+  });
+  const interfaces = new DatapathInterfaces(netns, (name) => xdp.hooks.get(name) ?? xdp.hook);
+  const amphora = new Amphora({
+    config: () => config,
+    store,
+    dataplane,
+    network: {
+      prepare: () => network.prepare(),
+      plugVip: (plug, managed) => network.plugVip(plug, managed),
+      plugNetwork: (plug, managed) => network.plugNetwork(plug, managed),
+      interfaceOf: (address) => network.interfaceOf(address),
+      read: async () => ({
+        interfaces: await interfaces.of(await network.links()),
+        hasSriov: await network.hasSriov(),
+      }),
+    },
+    haproxy,
+    neighbours: new Neighbours({ netns, log }),
+    checks: await installChecks(checkOptions),
+    log,
+  });
+  const report =
+    (what: string) =>
+    (error: unknown): void => {
+      log.error({ err: error }, what);
+    };
+  const health = new HealthWatch({
+    sockets: () => amphora.statsSockets(),
+    pollMs: xdp.healthPollMs,
+    onChange: (down) => {
+      amphora.setDown(down).catch(report('health of members not applied'));
+    },
+    log,
+  });
+  const watcher = new Watcher({
+    netns,
+    onNetwork: () => {
+      amphora.networkChanged().catch(report('change of the network not applied'));
+    },
+    onNeighbour: () => {
+      dataplane.bumpGeneration();
+    },
+    log,
+  });
+
+  await amphora.start(async () => {
+    await health.look();
+    return health.down;
+  });
+  watcher.start();
+  void health.watch();
+  const replaceConfig = async (text: string): Promise<void> => {
+    const next = parseAgentConfig(file, text);
+    await writeFileAtomic(file, text, 0o660);
+    config = next;
+    log.level = config.debug ? 'debug' : 'info';
+    log.info('agent configuration replaced');
+  };
+  const app = createServer(
+    [
+      ...infoRoutes(amphora, {
+        haproxyCmd: config.haproxyCmd,
+        networkCounters: () => network.counters(),
+        haproxyCount: () => countRunning(amphora, haproxy),
+      }),
+      ...plugRoutes(amphora, network),
+      ...loadBalancerRoutes(amphora, store, checkOptions),
+      ...certificateRoutes(amphora, store, config.serverCert),
+      ...configRoutes(amphora, replaceConfig),
+    ],
+    { pair, log, requestReadTimeoutSeconds: config.requestReadTimeoutSeconds },
+  );
+  await app.listen({ host: config.bindHost, port: config.bindPort });
+  const address = app.server.address();
+  const port = typeof address === 'object' && address !== null ? address.port : config.bindPort;
+  log.info({ host: config.bindHost, port }, 'agent ready');
+  return {
+    log,
+    port,
+    stop: async () => {
+      await app.close();
+      watcher.stop();
+      health.stop();
+      services.release();
+      await amphora.inTurn(() => Promise.resolve());
+      dataplane.close();
+      log.info('agent stopped; the datapath and HAProxy go on');
+    },
+  };
+};
+
+const sizesOf = ({ xdp }: AgentConfig) =>
+  tableSizes(totalmem(), {
+    ...(xdp.tableFlows === null ? {} : { flows: xdp.tableFlows }),
+    ...(xdp.tableListeners === null ? {} : { listeners: xdp.tableListeners }),
+    ...(xdp.tableMembers === null ? {} : { members: xdp.tableMembers }),
+  });
+
+const countRunning = async (amphora: Amphora, haproxy: Haproxy): Promise<number> => {
+  const states = await Promise.all(amphora.loadBalancerIds().map((id) => haproxy.isRunning(id)));
+  return states.filter(Boolean).length;
+};
