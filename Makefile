@@ -63,7 +63,7 @@ layout: node_modules/.package-lock.json
 lint: node_modules/.package-lock.json
 	npm run --silent lint
 	npm run --silent typecheck
-	shellcheck .ci/run .ci/packages
+	shellcheck $(wildcard .ci/* test/run test/demo/demo test/bench/bench test/kernels/check test/support/vm-init)
 
 check: build tools
 	bash test/run
