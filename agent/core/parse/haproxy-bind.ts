@@ -7,6 +7,7 @@ import type { Line } from './haproxy-lexer.js';
 import { quoted, readPort, splitLastColon } from './values.js';
 
 export interface BindLine {
+  readonly line: number;
   readonly vips: readonly Endpoint[];
   readonly isTls: boolean;
   readonly obstacles: readonly Reason[];
@@ -33,7 +34,7 @@ export const parseBind = (line: Line): BindLine => {
     const text = `bind has the option ${quoted(option)}, which only HAProxy knows`;
     obstacles.push({ code: 'unknown-bind-option', text });
   }
-  return { vips, isTls, obstacles };
+  return { line: line.number, vips, isTls, obstacles };
 };
 
 /** Null where HAProxy understands more than one address and port: wildcards, ranges, names. */

@@ -45,7 +45,6 @@ export const parseHaproxyConfig = (text: string, options: HaproxyOptions = {}): 
   refuseDuplicates(sections);
   const { frontends, backends, inheritedObstacles } = readProxies(sections, limits);
   refuseSharedAddresses(frontends);
-  enforceLimit(frontends.length, limits.listeners, 'listeners', 1);
   const statsSocket = readStatsSocket(sections);
   const loadBalancerId = readLoadBalancerId(text) ?? idOfSocket(statsSocket);
   const vips = frontends.flatMap((frontend) => frontend.vips.map(({ address }) => address));
@@ -116,6 +115,7 @@ const readProxies = (sections: readonly Section[], limits: ConfigLimits) => {
       );
     } else if (section.kind === 'frontend') {
       frontends.push(parseFrontend(section, inherited));
+      enforceLimit(frontends.length, limits.listeners, 'listeners', section.head.number);
     } else if (section.kind === 'backend') {
       const backend = parseBackend(section, inherited, limits);
       members += backend.pool.members.length;
@@ -146,7 +146,7 @@ const isKnown = ({ words }: Line): boolean => {
 
 const refuseSharedAddresses = (frontends: readonly Frontend[]): void => {
   const owners = new Set<string>();
-  for (const { vips, line } of frontends) {
+  for (const { vips, line } of frontends.flatMap(({ binds }) => binds)) {
     for (const { address, port } of vips) {
       const key = `${address} ${port}`;
       if (owners.has(key)) throw new ConfigRejected(`${address} port ${port} is bound twice`, line);

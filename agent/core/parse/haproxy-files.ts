@@ -52,7 +52,7 @@ const textDirectives = new Set([
 ]);
 
 /** Words of rules after which the next one names a file. */
-const ruleKeywords = new Set(['-f', 'file', 'lf-file', 'errorfile', 'errorfiles']);
+const ruleKeywords = new Set(['-f', 'file', 'lf-file', 'errorfile']);
 /** The same on `bind`, `server` and in `global`; a relative path there starts at a place we do not know. */
 const fileKeywords = new Set([
   ...[
@@ -65,7 +65,7 @@ const fileKeywords = new Set([
     'tls-ticket-keys',
   ],
   ...['ca-base', 'crt-base', 'ssl-dh-param-file', 'server-state-file', 'server-state-base'],
-  ...['server-state-file-name', 'errorfiles', 'h1-case-adjust-file', '-f', 'load-file'],
+  ...['server-state-file-name', 'h1-case-adjust-file', '-f', 'load-file'],
 ]);
 
 /** A path where an address is expected, and addresses that are neither IPv4 nor IPv6. */
@@ -73,6 +73,7 @@ const pathOrSocket = /(?:^|[@,=(])\/|^(?:unix|uxst|uxdg|abns|abnsz|fd|sockpair|r
 
 const namedFiles = (words: Line['words']): string[] => {
   const [directive, ...args] = words;
+  if (directive === 'errorfile') return args.slice(1, 2);
   if (!textDirectives.has(directive)) {
     return words.filter(
       (word, i) => (i > 0 && pathOrSocket.test(word)) || fileKeywords.has(words[i - 1] ?? ''),

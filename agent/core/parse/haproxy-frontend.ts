@@ -2,15 +2,15 @@
 // A `frontend` section into a listener without its pools (contract 4.3.4).
 import type { Endpoint, ListenerProtocol, Reason } from '../model/load-balancer.js';
 import { defaultTimeouts, last, readTimeout } from './haproxy-backend.js';
-import { parseBind } from './haproxy-bind.js';
+import { parseBind, type BindLine } from './haproxy-bind.js';
 import type { Line, Section } from './haproxy-lexer.js';
 import { explainDirective } from './reasons.js';
 import { readInteger } from './values.js';
 
 export interface Frontend {
   readonly id: string;
-  readonly line: number;
   readonly protocol: ListenerProtocol;
+  readonly binds: readonly BindLine[];
   readonly vips: readonly Endpoint[];
   readonly connectionLimit: number | null;
   readonly clientMs: number;
@@ -31,8 +31,8 @@ export const parseFrontend = (section: Section, inherited: readonly Line[]): Fro
   const maxconn = last(lines, 'maxconn');
   return {
     id: name,
-    line: head.number,
     protocol: isTls && isHttp ? 'TERMINATED_HTTPS' : isHttp ? 'HTTP' : 'TCP',
+    binds,
     vips: binds.flatMap((bind) => bind.vips),
     connectionLimit: maxconn === undefined ? null : readMaxconn(maxconn),
     clientMs: readTimeout(lines, 'client') ?? defaultTimeouts.clientMs,
@@ -51,8 +51,9 @@ export const parseFrontend = (section: Section, inherited: readonly Line[]): Fro
   };
 };
 
-const readMaxconn = ({ words, number }: Line): number =>
-  readInteger(words[1], [0, 2 ** 31 - 1], { what: 'maxconn', line: number });
+/** Null for 0, which HAProxy takes for no limit of this frontend's own. */
+const readMaxconn = ({ words, number }: Line): number | null =>
+  readInteger(words[1], [0, 2 ** 31 - 1], { what: 'maxconn', line: number }) || null;
 
 /** As written, escapes and all: whoever renders the line has to know HAProxy's format anyway. */
 const readLogFormat = (line: Line | undefined): string | null =>
