@@ -5,6 +5,7 @@ import { once } from 'node:events';
 import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { amphoraFixture } from './fixtures.js';
+import { inCheckout } from './paths.js';
 import { MANAGEMENT } from './topology.js';
 import { run, sleep, until } from './run.js';
 import type { World } from './world.js';
@@ -18,9 +19,8 @@ export interface VmOptions {
 }
 
 /** Where the compiled agent lies; a test may name another with AMPHORA_AGENT. */
-const AGENT =
-  process.env['AMPHORA_AGENT'] ?? join(process.cwd(), 'dist/agent/bin/amphora-agent.js');
-const CTL = join(process.cwd(), 'dist/agent/bin/amphoractl.js');
+const AGENT = process.env['AMPHORA_AGENT'] ?? inCheckout('dist/agent/bin/amphora-agent.js');
+const CTL = inCheckout('dist/agent/bin/amphoractl.js');
 
 export class AmphoraVm {
   readonly #world: World;
@@ -38,7 +38,7 @@ export class AmphoraVm {
 
   /** Boots the VM with the files that a controller delivers; the agent is not yet started. */
   static async boot(world: World, options: VmOptions): Promise<AmphoraVm> {
-    const script = join(import.meta.dirname, 'vm-init').replace('/build/test/', '/');
+    const script = inCheckout('test/support/vm-init');
     const unshare = [
       ...['unshare', '--mount', '--pid', '--fork', '--kill-child=SIGKILL', '--mount-proc'],
       ...['--propagation', 'private', 'bash', script],

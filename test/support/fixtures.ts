@@ -2,8 +2,9 @@
 // Recorded and rendered files of real controllers, by their path under test/fixtures.
 import { readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { inCheckout } from './paths.js';
 
-const FIXTURES = join(import.meta.dirname.replace('/build/test/', '/'), '../fixtures');
+const FIXTURES = inCheckout('test/fixtures');
 
 /** A file that a controller puts into an amphora, or the PKI behind it. */
 export const amphoraFixture = (path: string): string =>

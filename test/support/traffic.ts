@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // The tools under test/support/tools, as promises.
 import { createInterface } from 'node:readline';
-import { join } from 'node:path';
 import type { ChildProcess } from 'node:child_process';
 import type { Namespace } from './netns.js';
+import { inCheckout } from './paths.js';
 import { ended } from './run.js';
 
-const tool = (name: string): string => join(process.cwd(), 'build/tools', name);
+const tool = (name: string): string => inCheckout(`build/tools/${name}`);
 
 export interface Opened {
   readonly opened: number;
