@@ -7,6 +7,7 @@
         'src/addon.cc',
         'src/arguments.cc',
         'src/bpf_map.cc',
+        'src/bpf_map_batch.cc',
         'src/bpf_object.cc',
         'src/errors.cc',
         'src/log.cc',

@@ -2,7 +2,10 @@
 // The addon's types and its only loader. No policy here: a method is one libbpf call and its error.
 import { createRequire } from 'node:module';
 
-/** What every failing call throws: `errno` is positive, `code` its name, `tried` the call and its object. */
+/**
+ * What every call throws that the kernel or libbpf refuses: `errno` is positive, `code` its name, `tried` the call and
+ * its object. A closed handle is EBADF. Arguments of a wrong type or size are TypeError and RangeError instead.
+ */
 export interface NativeError extends Error {
   readonly errno: number;
   readonly code: string;
@@ -10,7 +13,11 @@ export interface NativeError extends Error {
 }
 
 export interface OpenOptions {
-  /** bpffs directory: maps found there under their own name are reused, others are pinned there. Absent: nothing is pinned. */
+  /**
+   * bpffs directory: maps found there under their own name are reused, others are pinned there after the load. A pinned
+   * map of another type, key size, value size or flags is EEXIST, naming map and difference; one of other max_entries
+   * is reused and keeps its size. A failure leaves no pin of this call behind. Absent: nothing is pinned.
+   */
   readonly pinDirectory?: string;
   /** max_entries by map name; names that the object lacks are an error. */
   readonly maxEntries?: Readonly<Record<string, number>>;
@@ -76,13 +83,17 @@ export interface BpfMap {
   dump(): { keys: Uint8Array; values: Uint8Array; count: number };
   /** Writes `inner`'s fd as the value of a map-in-map. */
   setInner(key: Uint8Array, inner: BpfMap): void;
-  /** Live memory of a BPF_F_MMAPABLE array. Valid until close. */
+  /** The same for many, packed keys: one wait for the kernel's readers instead of one each (from 6.8 on). Returns how many. */
+  setInners(keys: Uint8Array, inners: readonly BpfMap[]): number;
+  /** Live memory of a BPF_F_MMAPABLE array, values rounded up to 8 bytes. Empty after close. */
   mmap(): Uint8Array;
   pin(path: string): void;
   close(): void;
 }
 
+/** Unpinned, the program is detached by close. */
 export interface BpfLink {
+  /** As of now: 0 when the interface has gone or the link is detached. */
   readonly ifindex: number;
   /** Replaces the program atomically; no packet is missed. */
   update(programFd: number): void;
@@ -91,7 +102,9 @@ export interface BpfLink {
   close(): void;
 }
 
+/** Its descriptors; what is pinned or attached outlives it. */
 export interface BpfObject {
+  /** The same handle each time; closed with the object. */
   map(name: string): BpfMap;
   mapNames(): string[];
   programNames(): string[];
@@ -100,6 +113,7 @@ export interface BpfObject {
   close(): void;
 }
 
+/** Delivers until closed; does not keep the process alive. */
 export interface RingBuffer {
   close(): void;
 }
@@ -134,6 +148,7 @@ export interface Addon {
     priority: number;
     handle: number;
   }): void;
+  /** ENOENT when there is no such filter. clsact stays. */
   detachTc(options: {
     ifindex: number;
     netns: string | null;
@@ -142,7 +157,7 @@ export interface Addon {
   }): void;
   /** One entry per record; batches are delivered in one callback. The returned object stops it. */
   openRingBuffer(map: BpfMap, onRecords: (records: Uint8Array[]) => void): RingBuffer;
-  /** libbpf's own prints. Level 0 warn, 1 info, 2 debug. Null: silence. */
+  /** libbpf's own prints, after the call that caused them. Level 0 warn, 1 info, 2 debug. Null: silence. */
   setLog(callback: ((level: number, text: string) => void) | null): void;
   possibleCpus(): number;
   /** Runs socket()+bind-free ioctl work in a namespace: interface index by name there, or 0. */

@@ -6,7 +6,7 @@
 #include <sys/mman.h>
 
 #include <cerrno>
-#include <vector>
+#include <utility>
 
 #include "addon_data.h"
 #include "arguments.h"
@@ -15,7 +15,6 @@
 namespace {
 
 constexpr napi_type_tag kTag = {0x7b1f0c52a9f24c11, 0x9be0d5a2746e3c01};
-constexpr uint32_t kDumpSlice = 4096;
 
 // What New() leaves for the constructor that it calls; JavaScript itself has nothing to construct from.
 struct Arrival {
@@ -39,15 +38,6 @@ size_t UserValueSize(const bpf_map_info& info) {
   }
 }
 
-Napi::Object RecordsObject(Napi::Env env, const MapShape& map, const uint8_t* keys, const uint8_t* values,
-                           size_t count) {
-  Napi::Object records = Napi::Object::New(env);
-  records.Set("keys", arguments::NewBytes(env, keys, count * map.key_size));
-  records.Set("values", arguments::NewBytes(env, values, count * map.value_size));
-  records.Set("count", Napi::Number::New(env, static_cast<double>(count)));
-  return records;
-}
-
 }  // namespace
 
 Napi::Function BpfMap::Define(Napi::Env env) {
@@ -61,6 +51,7 @@ Napi::Function BpfMap::Define(Napi::Env env) {
                       InstanceMethod<&BpfMap::ReadBatch>("readBatch"),
                       InstanceMethod<&BpfMap::Dump>("dump"),
                       InstanceMethod<&BpfMap::SetInner>("setInner"),
+                      InstanceMethod<&BpfMap::SetInners>("setInners"),
                       InstanceMethod<&BpfMap::Mmap>("mmap"),
                       InstanceMethod<&BpfMap::Pin>("pin"),
                       InstanceMethod<&BpfMap::CloseMethod>("close")});
@@ -150,71 +141,6 @@ Napi::Value BpfMap::Delete(const Napi::CallbackInfo& info) {
   return Napi::Boolean::New(info.Env(), error == 0);
 }
 
-Napi::Value BpfMap::UpdateBatch(const Napi::CallbackInfo& info) {
-  const MapShape& map = Open();
-  const auto keys = arguments::ToBytes(info[0], "keys");
-  const auto values = arguments::ToBytes(info[1], "values");
-  const uint32_t flags = arguments::ToUint32Or(info[2], "flags", BPF_ANY);
-  const size_t count = map.key_size ? keys.size() / map.key_size : 0;
-  if (count > UINT32_MAX || keys.size() != count * map.key_size || values.size() != count * map.value_size)
-    throw Napi::RangeError::New(info.Env(), "keys and values must hold the same number of records of " + map.name);
-
-  const auto outcome =
-      map_batch::Update(map, keys.data(), values.data(), static_cast<uint32_t>(count), flags);
-  if (outcome.error)
-    ThrowErrno(info.Env(), Tried(outcome.tried), outcome.error,
-               "after " + std::to_string(outcome.done) + " of " + std::to_string(count) + " records");
-  return Napi::Number::New(info.Env(), outcome.done);
-}
-
-Napi::Value BpfMap::DeleteBatch(const Napi::CallbackInfo& info) {
-  const MapShape& map = Open();
-  const auto keys = arguments::ToBytes(info[0], "keys");
-  const size_t count = map.key_size ? keys.size() / map.key_size : 0;
-  if (count > UINT32_MAX || keys.size() != count * map.key_size)
-    throw Napi::RangeError::New(info.Env(), "keys must hold whole keys of " + map.name);
-
-  const auto outcome = map_batch::Delete(map, keys.data(), static_cast<uint32_t>(count));
-  if (outcome.error)
-    ThrowErrno(info.Env(), Tried(outcome.tried), outcome.error,
-               "after " + std::to_string(outcome.done) + " of " + std::to_string(count) + " records");
-  return Napi::Number::New(info.Env(), outcome.done);
-}
-
-Napi::Value BpfMap::ReadBatch(const Napi::CallbackInfo& info) {
-  MapShape& map = Open();
-  std::vector<uint8_t> cursor;
-  if (!arguments::IsNone(info[0])) {
-    const auto bytes = arguments::ToBytes(info[0], "cursor", map_batch::CursorSize(map));
-    cursor.assign(bytes.begin(), bytes.end());
-  }
-  const auto slice = map_batch::Read(map, cursor, arguments::ToUint32(info[1], "limit"));
-  if (slice.error) ThrowErrno(info.Env(), Tried(slice.tried), slice.error);
-  Napi::Object records = RecordsObject(info.Env(), map, slice.keys.get(), slice.values.get(), slice.count);
-  if (slice.cursor.empty())
-    records.Set("cursor", info.Env().Null());
-  else
-    records.Set("cursor", arguments::NewBytes(info.Env(), slice.cursor.data(), slice.cursor.size()));
-  return records;
-}
-
-Napi::Value BpfMap::Dump(const Napi::CallbackInfo& info) {
-  MapShape& map = Open();
-  std::vector<uint8_t> keys;
-  std::vector<uint8_t> values;
-  std::vector<uint8_t> cursor;
-  size_t count = 0;
-  do {
-    const auto slice = map_batch::Read(map, cursor, kDumpSlice);
-    if (slice.error) ThrowErrno(info.Env(), Tried(slice.tried), slice.error);
-    keys.insert(keys.end(), slice.keys.get(), slice.keys.get() + slice.count * map.key_size);
-    values.insert(values.end(), slice.values.get(), slice.values.get() + slice.count * map.value_size);
-    count += slice.count;
-    cursor = slice.cursor;
-  } while (!cursor.empty());
-  return RecordsObject(info.Env(), map, keys.data(), values.data(), count);
-}
-
 void BpfMap::SetInner(const Napi::CallbackInfo& info) {
   const MapShape& map = Open();
   const auto key = arguments::ToBytes(info[0], "key", map.key_size);
@@ -224,6 +150,25 @@ void BpfMap::SetInner(const Napi::CallbackInfo& info) {
     throw Napi::TypeError::New(info.Env(), map.name + " is no map of maps");
   if (const int error = bpf_map_update_elem(map.fd, key.data(), &fd, BPF_ANY))
     ThrowErrno(info.Env(), Tried("bpf_map_update_elem"), error, "with inner map " + inner.Name());
+}
+
+Napi::Value BpfMap::SetInners(const Napi::CallbackInfo& info) {
+  const MapShape& map = Open();
+  const auto keys = arguments::ToBytes(info[0], "keys");
+  if (!info[1].IsArray()) throw Napi::TypeError::New(info.Env(), "inners must be an array");
+  const auto inners = info[1].As<Napi::Array>();
+  std::vector<int> fds;
+  if (map.value_size != sizeof(fds[0])) throw Napi::TypeError::New(info.Env(), map.name + " is no map of maps");
+  if (keys.size() != inners.Length() * map.key_size)
+    throw Napi::RangeError::New(info.Env(), "keys and inners must hold the same number of records of " + map.name);
+  for (uint32_t i = 0; i < inners.Length(); i++) fds.push_back(From(inners.Get(i), "inner").OpenFd());
+
+  const auto outcome = map_batch::Update(map, keys.data(), reinterpret_cast<const uint8_t*>(fds.data()),
+                                         static_cast<uint32_t>(fds.size()), BPF_ANY);
+  if (outcome.error)
+    ThrowErrno(info.Env(), Tried(outcome.tried), outcome.error,
+               "after " + std::to_string(outcome.done) + " of " + std::to_string(fds.size()) + " records");
+  return Napi::Number::New(info.Env(), outcome.done);
 }
 
 Napi::Value BpfMap::Mmap(const Napi::CallbackInfo& info) {

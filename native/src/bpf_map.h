@@ -31,6 +31,7 @@ class BpfMap : public Napi::ObjectWrap<BpfMap> {
   Napi::Value ReadBatch(const Napi::CallbackInfo& info);
   Napi::Value Dump(const Napi::CallbackInfo& info);
   void SetInner(const Napi::CallbackInfo& info);
+  Napi::Value SetInners(const Napi::CallbackInfo& info);
   Napi::Value Mmap(const Napi::CallbackInfo& info);
   void Pin(const Napi::CallbackInfo& info);
   void CloseMethod(const Napi::CallbackInfo& info);

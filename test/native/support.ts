@@ -64,6 +64,12 @@ export const cabledPair = async (t: Test, mtu = 1500): Promise<{ a: Namespace; b
   return { a, b };
 };
 
+/** Sends from 10.9.8.1 to 10.9.8.2 port 9 at an even pace; returns how many were sent. */
+export const sendUdp = async (from: Namespace, count: number, seconds = 0.1): Promise<number> => {
+  const script = join(import.meta.dirname, 'send-udp.py');
+  return Number(await from.exec('python3', script, '10.9.8.2', String(count), String(seconds)));
+};
+
 export const u32 = (...values: readonly number[]): Buffer =>
   Buffer.from(Uint32Array.from(values).buffer);
 
