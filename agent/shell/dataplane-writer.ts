@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Carries out planned changes on the maps, and reads back what they hold.
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { concatRecords, packIndex } from '../core/plan/encode.js';
 import {
   type CurrentTables,
@@ -14,6 +15,7 @@ import { addon, type BpfMap } from '../../native/index.js';
 import type { DataplaneControl } from './dataplane-control.js';
 import type { DataplaneMaps } from './dataplane-maps.js';
 
+const SWAPS_AT_ONCE = 16;
 const BPF_MAP_TYPE_ARRAY = 2;
 /** Lets inner maps differ in length. */
 const BPF_F_INNER_MAP = 0x1000;
@@ -79,7 +81,7 @@ export class DataplaneWriter {
   }
 
   /** In order. Returns the number of records written or deleted, by map. */
-  write(changes: readonly MapChange[]): Record<string, number> {
+  async write(changes: readonly MapChange[]): Promise<Record<string, number>> {
     const writes: Record<string, number> = {};
     const count = (map: string, records: number): void => {
       writes[map] = (writes[map] ?? 0) + records;
@@ -95,13 +97,13 @@ export class DataplaneWriter {
           count(change.map, change.keys.length);
           break;
         case 'swap':
-          this.#swap(change.pool, change.words);
-          count('pool_slots', 1);
+          await this.#swapAll([...change.slots]);
+          count('pool_slots', change.slots.size);
           break;
         case 'empty':
-          this.#maps.map('pool_slots').delete(packIndex(change.pool));
-          this.slots.delete(change.pool);
-          count('pool_slots', 1);
+          this.#maps.map('pool_slots').deleteBatch(concatRecords(change.pools.map(packIndex)));
+          for (const pool of change.pools) this.slots.delete(pool);
+          count('pool_slots', change.pools.length);
           break;
         case 'bitmap':
           this.#control.setBitmap(change.bytes);
@@ -115,14 +117,26 @@ export class DataplaneWriter {
     this.#maps.map(map).updateBatch(keys, concatRecords([...entries.values()]));
   }
 
+  /** The kernel waits for its readers in each call, so a few go together and others run in between. */
+  async #swapAll(slots: readonly (readonly [number, Uint32Array])[]): Promise<void> {
+    for (let from = 0; from < slots.length; from += SWAPS_AT_ONCE) {
+      if (from > 0) await nextTurn();
+      this.#swap(slots.slice(from, from + SWAPS_AT_ONCE));
+    }
+  }
+
   /** Built aside and put in place whole: no packet meets half a table. */
-  #swap(pool: number, words: Uint32Array): void {
-    const inner = fillInner(pool, words);
+  #swap(slots: readonly (readonly [number, Uint32Array])[]): void {
+    const inners = slots.map(([pool, words]) => fillInner(pool, words));
     try {
-      this.#maps.map('pool_slots').setInner(packIndex(pool), inner);
-      this.slots.set(pool, { id: inner.info.id, digest: slotsDigest(words) });
+      const keys = concatRecords(slots.map(([pool]) => packIndex(pool)));
+      this.#maps.map('pool_slots').setInners(keys, inners);
+      slots.forEach(([pool, words], index) => {
+        const id = inners[index]?.info.id ?? 0;
+        this.slots.set(pool, { id, digest: slotsDigest(words) });
+      });
     } finally {
-      inner.close();
+      for (const inner of inners) inner.close();
     }
   }
 }

@@ -151,7 +151,7 @@ export class KernelDataplane implements Dataplane {
       await store.save({ numbers });
       const { snatSource = 'vip' } = this.#options;
       const tables = buildTables(wanted, numbers, { clock, snatSource });
-      const writes = this.#write(running, diffTables(running.current, tables));
+      const writes = await this.#write(running, diffTables(running.current, tables));
       running.current = asCurrent(tables);
       await store.save({ slots: Object.fromEntries(writer.slots) });
       running.sweep.setNumbers(numbers);
@@ -162,9 +162,12 @@ export class KernelDataplane implements Dataplane {
     });
   }
 
-  #write(running: Running, changes: ReturnType<typeof diffTables>): Record<string, number> {
+  async #write(
+    running: Running,
+    changes: ReturnType<typeof diffTables>,
+  ): Promise<Record<string, number>> {
     try {
-      return running.writer.write(changes);
+      return await running.writer.write(changes);
     } catch (error) {
       // Half of the changes may be in the maps: the next apply starts from what they really hold.
       running.current = running.writer.read(Object.fromEntries(running.writer.slots));

@@ -14,8 +14,8 @@ export interface CurrentTables extends Readonly<Record<FlatTable, Table>> {
 export type MapChange =
   | { readonly kind: 'update'; readonly map: FlatTable; readonly entries: Table }
   | { readonly kind: 'delete'; readonly map: FlatTable; readonly keys: readonly string[] }
-  | { readonly kind: 'swap'; readonly pool: number; readonly words: Uint32Array }
-  | { readonly kind: 'empty'; readonly pool: number }
+  | { readonly kind: 'swap'; readonly slots: Tables['slots'] }
+  | { readonly kind: 'empty'; readonly pools: readonly number[] }
   | { readonly kind: 'bitmap'; readonly bytes: Uint8Array };
 
 /** Tables whose entries cannot be deleted: zeros stand for an absent one. */
@@ -57,13 +57,15 @@ const deletes = (map: FlatTable, current: Table, wanted: Table): MapChange[] => 
   return [{ kind: 'update', map, entries: new Map(entries) }];
 };
 
-const swaps = (current: CurrentTables['slots'], wanted: Tables['slots']): MapChange[] =>
-  [...wanted]
-    .filter(([pool, words]) => current.get(pool) !== slotsDigest(words))
-    .map(([pool, words]) => ({ kind: 'swap', pool, words }));
+const swaps = (current: CurrentTables['slots'], wanted: Tables['slots']): MapChange[] => {
+  const changed = [...wanted].filter(([pool, words]) => current.get(pool) !== slotsDigest(words));
+  return changed.length === 0 ? [] : [{ kind: 'swap', slots: new Map(changed) }];
+};
 
-const empties = (current: CurrentTables['slots'], wanted: Tables['slots']): MapChange[] =>
-  [...current.keys()].filter((pool) => !wanted.has(pool)).map((pool) => ({ kind: 'empty', pool }));
+const empties = (current: CurrentTables['slots'], wanted: Tables['slots']): MapChange[] => {
+  const pools = [...current.keys()].filter((pool) => !wanted.has(pool));
+  return pools.length === 0 ? [] : [{ kind: 'empty', pools }];
+};
 
 const bitmap = (current: Uint8Array, bytes: Uint8Array): MapChange[] =>
   isSame(current, bytes) ? [] : [{ kind: 'bitmap', bytes }];

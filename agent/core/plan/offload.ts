@@ -31,7 +31,10 @@ export const decideOffload = (input: OffloadInput): OffloadDecision => {
   if (listener.origin === 'lvs') return decideLvs(input);
   const obstacles = summariseReasons([...input.obstacles, ...reachObstacles(input)]);
   if (obstacles.length > 0) return { engine: 'haproxy', reasons: obstacles };
-  return { engine: 'datapath', reasons: [l4Reason(listener), ...remarks, ...notes(listener)] };
+  return {
+    engine: 'datapath',
+    reasons: [l4Reason(listener), ...summariseReasons(remarks), ...notes(listener)],
+  };
 };
 
 /** Adds the decision to the listener. */
@@ -49,7 +52,10 @@ const decideLvs = ({ listener, remarks }: OffloadInput): OffloadDecision => {
   if (listener.vips.length === 0) {
     return none('no-address', 'the config names no address: the listener has no pool', remarks);
   }
-  return { engine: 'datapath', reasons: [l4Reason(listener), ...remarks, ...notes(listener)] };
+  return {
+    engine: 'datapath',
+    reasons: [l4Reason(listener), ...summariseReasons(remarks), ...notes(listener)],
+  };
 };
 
 const l4Reason = ({ protocol, pools }: UndecidedListener): Reason => ({
