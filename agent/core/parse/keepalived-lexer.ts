@@ -14,6 +14,10 @@ export interface Statement {
   readonly block: readonly Statement[] | null;
 }
 
+/** The first directive of that name directly inside a block. */
+export const findDirective = (block: Statement, name: string): Statement | undefined =>
+  block.block?.find(({ kind, words }) => kind === 'directive' && words[0] === name);
+
 interface Open {
   kind: Statement['kind'];
   line: number;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The keepalived config of one UDP or SCTP listener into the model (contract 4.5).
+import { isName } from '../model/ids.js';
 import type { Listener, ListenerProtocol, Reason } from '../model/load-balancer.js';
 import { withEngine, type UndecidedListener } from '../plan/offload.js';
 import { ConfigRejected } from './config-rejected.js';
@@ -7,7 +8,7 @@ import { defaultTimeouts } from './haproxy-backend.js';
 import { lexKeepalived, type Statement } from './keepalived-lexer.js';
 import { defaultLimits, enforceLimit, type ConfigLimits } from './limits.js';
 import { refuseLvsDanger } from './lvs-danger.js';
-import { readLvsPool } from './lvs-pool.js';
+import { notHonoured, readLvsPool } from './lvs-pool.js';
 import { quoted, readAddress, readPort } from './values.js';
 
 export interface LvsOptions {
@@ -69,7 +70,9 @@ const readHead = (
   const enabled = match(/^Configuration for Listener ([A-Za-z0-9_.-]{1,64})$/);
   const disabled = match(/^Listener ([A-Za-z0-9_.-]{1,64}) is disabled$/);
   const id = enabled ?? disabled;
-  if (id === undefined) throw new ConfigRejected('no comment names the listener', 1);
+  if (id === undefined || !isName(id)) {
+    throw new ConfigRejected('no comment names the listener', 1);
+  }
   return {
     id,
     enabled: enabled !== undefined,
@@ -119,9 +122,6 @@ const readProtocol = (servers: readonly Statement[]): ListenerProtocol => {
 const unknownTop = (statements: readonly Statement[]): Reason[] =>
   statements
     .filter(({ kind, words }) => kind === 'directive' && !knownTop.has(words[0]))
-    .map(({ words, line }) => ({
-      code: 'unknown-directive',
-      text: `line ${line}: ${quoted(words[0])} is not honoured`,
-    }));
+    .map(notHonoured);
 
 const knownTop = new Set(['net_namespace', 'virtual_server_group', 'virtual_server']);

@@ -2,7 +2,7 @@
 // The checker of one real server (contract 4.5.2): what it asks, and where.
 import type { IpAddress, Monitor } from '../model/load-balancer.js';
 import { ConfigRejected } from './config-rejected.js';
-import type { Statement } from './keepalived-lexer.js';
+import { findDirective, type Statement } from './keepalived-lexer.js';
 import { quoted, readAddress, readInteger, readPort } from './values.js';
 
 export interface Checker {
@@ -36,9 +36,6 @@ export const parseChecker = (checker: Statement, paths: CheckPaths): Checker => 
   }
 };
 
-const find = (statement: Statement, name: string): Statement | undefined =>
-  statement.block?.find(({ kind, words }) => kind === 'directive' && words[0] === name);
-
 const seconds = (statement: Statement | undefined, otherwise: number): number =>
   statement === undefined
     ? otherwise
@@ -51,8 +48,8 @@ const seconds = (statement: Statement | undefined, otherwise: number): number =>
 const defaultTimeout = 5;
 
 const readTarget = (checker: Statement): Pick<Checker, 'address' | 'port' | 'timeoutSeconds'> => {
-  const ip = find(checker, 'connect_ip');
-  const port = find(checker, 'connect_port');
+  const ip = findDirective(checker, 'connect_ip');
+  const port = findDirective(checker, 'connect_port');
   return {
     address:
       ip === undefined ? null : readAddress(ip.words[1], { what: 'connect_ip', line: ip.line }),
@@ -60,7 +57,7 @@ const readTarget = (checker: Statement): Pick<Checker, 'address' | 'port' | 'tim
       port === undefined
         ? null
         : readPort(port.words[1], { what: 'connect_port', line: port.line }),
-    timeoutSeconds: seconds(find(checker, 'connect_timeout'), defaultTimeout),
+    timeoutSeconds: seconds(findDirective(checker, 'connect_timeout'), defaultTimeout),
   };
 };
 
@@ -68,25 +65,25 @@ const readTarget = (checker: Statement): Pick<Checker, 'address' | 'port' | 'tim
 const readUrls = (checker: Statement): Pick<Checker, 'httpPath' | 'expectedCodes'> => {
   const urls = (checker.block ?? []).filter(({ words }) => words[0] === 'url');
   const codes = urls.flatMap((url) => {
-    const code = find(url, 'status_code');
+    const code = findDirective(url, 'status_code');
     if (code === undefined) return [];
     return [readInteger(code.words[1], [100, 599], { what: 'status_code', line: code.line })];
   });
   const [url] = urls;
   return {
-    httpPath: (url === undefined ? undefined : find(url, 'path'))?.words[1] ?? '/',
+    httpPath: (url === undefined ? undefined : findDirective(url, 'path'))?.words[1] ?? '/',
     expectedCodes: [...new Set(codes)].sort((a, b) => a - b),
   };
 };
 
 const parseMiscCheck = (checker: Statement, { basePath }: CheckPaths): Checker => {
-  const path = find(checker, 'misc_path');
+  const path = findDirective(checker, 'misc_path');
   const [program, ...args] = (path?.words[1] ?? '').split(/[ \t]+/);
   const reject = (): never => {
     throw new ConfigRejected(`check program ${quoted(path?.words[1])}`, path?.line ?? checker.line);
   };
   if (path === undefined) return reject();
-  const timeout = seconds(find(checker, 'misc_timeout'), defaultTimeout);
+  const timeout = seconds(findDirective(checker, 'misc_timeout'), defaultTimeout);
   const target = (address: string | undefined, port: string | undefined) => ({
     address: readAddress(address, { what: 'address of misc_path', line: path.line }),
     port: readPort(port, { what: 'port of misc_path', line: path.line }),
