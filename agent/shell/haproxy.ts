@@ -35,6 +35,9 @@ export interface Remainder {
 export type Outcome = 'started' | 'reloaded' | 'unchanged' | 'stopped' | 'idle';
 
 const READY_TIMEOUT_MS = 10_000;
+/** Both sides of a connection and a share of a pipe, as HAProxy 2.6 counts. */
+const FILES_PER_CONNECTION = 2.6;
+const SPARE_FILES = 1000;
 
 export class Haproxy {
   readonly #options: HaproxyOptions;
@@ -112,8 +115,9 @@ export class Haproxy {
     await this.#writeChecked(file, text);
     await this.#saveServersState(loadBalancerId, statsSocket);
     const before = await workerOf(statsSocket);
-    await (isRunning ? services.reload(service) : services.start(service));
-    await awaitWorker(statsSocket, before);
+    const current = await this.#service(loadBalancerId); // its limits depend on the file
+    await (isRunning ? services.reload(current) : services.start(current));
+    await this.#awaitWorker(current, statsSocket, before);
     log.info({ loadBalancer: loadBalancerId, reloaded: isRunning }, 'HAProxy runs its remainder');
     return isRunning ? 'reloaded' : 'started';
   }
@@ -138,6 +142,21 @@ export class Haproxy {
     }
   }
 
+  /** A reload is done when another worker answers. */
+  async #awaitWorker(service: Service, socket: string, before: string | null): Promise<void> {
+    const { services } = this.#options;
+    const end = Date.now() + READY_TIMEOUT_MS;
+    for (;;) {
+      const worker = await workerOf(socket);
+      if (worker !== null && worker !== before) return;
+      const isRunning = await services.isRunning(service);
+      if (!isRunning || Date.now() > end) {
+        throw new Error(`HAProxy does not come up: ${await services.lastWords(service)}`);
+      }
+      await sleep(20);
+    }
+  }
+
   #file({ loadBalancerId }: Remainder): string {
     return this.#options.store.remainderFile(loadBalancerId);
   }
@@ -151,6 +170,15 @@ export class Haproxy {
     return ['-f', file, ...(isThere ? ['-f', userGroupFile] : [])];
   }
 
+  /** HAProxy does not start where `maxconn` needs more files than it may open; then less must do. */
+  async #limits(loadBalancerId: string): Promise<string[]> {
+    const { services, store } = this.#options;
+    const text = (await readIfPresent(store.remainderFile(loadBalancerId)))?.toString() ?? '';
+    const wanted = Number(/^[ \t]+maxconn (\d+)/m.exec(text)?.[1] ?? 0);
+    const most = Math.floor(((await services.fileLimit()) - SPARE_FILES) / FILES_PER_CONNECTION);
+    return wanted > most ? ['-n', String(most)] : [];
+  }
+
   async #service(loadBalancerId: string): Promise<Service> {
     const { program, namespace, amphoraId, store } = this.#options;
     const pidFile = join(store.directory(loadBalancerId), `${loadBalancerId}.pid`);
@@ -160,7 +188,7 @@ export class Haproxy {
     return {
       name: `haproxy-${loadBalancerId}`,
       program,
-      args: [...files, '-p', pidFile, '-L', peer],
+      args: [...files, '-p', pidFile, '-L', peer, ...(await this.#limits(loadBalancerId))],
       foregroundArgs: ['-W', '-db'],
       pidFile,
       reloadSignal: 'SIGUSR2',
@@ -178,15 +206,5 @@ const workerOf = async (statsSocket: string): Promise<string | null> => {
     return infoField(await askHaproxy(statsSocket, 'show info', 1000), 'Pid');
   } catch {
     return null;
-  }
-};
-
-const awaitWorker = async (statsSocket: string, before: string | null): Promise<void> => {
-  const end = Date.now() + READY_TIMEOUT_MS;
-  for (;;) {
-    const worker = await workerOf(statsSocket);
-    if (worker !== null && worker !== before) return;
-    if (Date.now() > end) throw new Error(`no new HAProxy worker in ${READY_TIMEOUT_MS} ms`);
-    await sleep(20);
   }
 };

@@ -2,6 +2,7 @@
 // Health of members, as HAProxy's checks find it, read several times a second.
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { FastifyBaseLogger } from 'fastify';
+import { textOf } from '../errors.js';
 import { askHaproxy, parseServersState } from './haproxy-socket.js';
 
 export interface HealthOptions {
@@ -19,6 +20,7 @@ export class HealthWatch {
   readonly #options: HealthOptions;
   readonly #abort = new AbortController();
   readonly #known = new Map<string, ReadonlySet<string>>();
+  readonly #silent = new Set<string>();
   #down: ReadonlySet<string> = new Set();
 
   constructor(options: HealthOptions) {
@@ -42,7 +44,9 @@ export class HealthWatch {
         const down = states.filter(({ isUp }) => !isUp);
         this.#known.set(socket, new Set(down.map(({ backend, server }) => `${backend}/${server}`)));
       } catch (error) {
-        this.#options.log.debug({ err: error, socket }, 'no health from HAProxy');
+        if (this.#silent.has(socket)) continue;
+        this.#silent.add(socket);
+        this.#options.log.warn({ error: textOf(error), socket }, 'HAProxy does not answer');
       }
     }
     this.#down = new Set([...this.#known.values()].flatMap((set) => [...set]));

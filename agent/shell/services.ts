@@ -31,6 +31,10 @@ export interface Services {
   stop(service: Service): Promise<void>;
   /** Takes charge of one that an earlier agent started. False when it does not run. */
   adopt(service: Service): Promise<boolean>;
+  /** What it printed last, for whoever asks why it does not run. */
+  lastWords(service: Service): Promise<string>;
+  /** Files that a daemon may open. */
+  fileLimit(): Promise<number>;
   /** Lets go without stopping anything. */
   release(): void;
 }

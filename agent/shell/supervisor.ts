@@ -7,6 +7,7 @@ import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { FastifyBaseLogger } from 'fastify';
+import { type FileLimit, readFileLimit } from './file-limit.js';
 import { readIfPresent, removePath, writeFileAtomic } from './files.js';
 import type { Service, Services } from './services.js';
 
@@ -29,10 +30,12 @@ const MAX_BACKOFF_MS = 10_000;
 /** Having run this long, a daemon is healthy and its next death is restarted at once. */
 const HEALTHY_MS = 10_000;
 const STOP_TIMEOUT_MS = 10_000;
+const LAST_WORDS = 4000;
 
 export class Supervisor implements Services {
   readonly #options: SupervisorOptions;
   readonly #charges = new Map<string, Charge>();
+  #fileLimit: Promise<FileLimit> | null = null;
 
   constructor(options: SupervisorOptions) {
     this.#options = options;
@@ -73,16 +76,34 @@ export class Supervisor implements Services {
     return isRunning;
   }
 
+  async lastWords(service: Service): Promise<string> {
+    const output = await readIfPresent(this.#logFile(service));
+    return output?.toString().slice(-LAST_WORDS).trim() ?? '';
+  }
+
+  async fileLimit(): Promise<number> {
+    return (await this.#readFileLimit()).files;
+  }
+
   release(): void {
     for (const name of [...this.#charges.keys()]) this.#forget(name);
+  }
+
+  #logFile(service: Service): string {
+    return join(this.#options.logDirectory, `${service.name}.log`);
+  }
+
+  #readFileLimit(): Promise<FileLimit> {
+    return (this.#fileLimit ??= readFileLimit());
   }
 
   async #spawn(service: Service): Promise<void> {
     const { netns, logDirectory, log } = this.#options;
     await mkdir(logDirectory, { recursive: true });
-    const output = openSync(join(logDirectory, `${service.name}.log`), 'w', 0o600);
+    const output = openSync(this.#logFile(service), 'w', 0o600);
     try {
-      const words = [service.program, ...service.foregroundArgs, ...service.args];
+      const { prefix } = await this.#readFileLimit();
+      const words = [...prefix, service.program, ...service.foregroundArgs, ...service.args];
       const child = spawn('nsenter', [`--net=${netns}`, '--', ...words], {
         detached: true, // its own session: it must not die with the agent
         stdio: ['ignore', output, output],

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Daemons as systemd units, under the names that operators know (contract 7.3).
 import { join } from 'node:path';
+import { UNIT_FILE_LIMIT } from './file-limit.js';
 import { readIfPresent, removePath, writeFileAtomic } from './files.js';
 import { run } from './run.js';
 import type { Service, Services } from './services.js';
@@ -51,6 +52,15 @@ export class Systemd implements Services {
   async adopt(service: Service): Promise<boolean> {
     await this.#install(service);
     return this.isRunning(service);
+  }
+
+  async lastWords(service: Service): Promise<string> {
+    const args = ['-u', `${service.name}.service`, '-n', '20', '--no-pager', '-o', 'cat'];
+    return (await run('journalctl', args)).stdout.trim();
+  }
+
+  fileLimit(): Promise<number> {
+    return Promise.resolve(UNIT_FILE_LIMIT);
   }
 
   release(): void {
