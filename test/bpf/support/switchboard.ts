@@ -3,7 +3,14 @@
 // one packet at a time sent through the kernel's test-run.
 import { addon, type BpfLink, type BpfMap, type BpfObject } from '../../../native/index.js';
 import { addressBytes } from '../../../agent/core/plan/address-bytes.js';
-import { pack, packIndex } from '../../../agent/core/plan/encode.js';
+import {
+  pack,
+  packIndex,
+  unpack,
+  type StructLayout,
+  type StructValues,
+} from '../../../agent/core/plan/encode.js';
+import { buildPacket, type PacketSpec } from '../../support/packet.js';
 import { enums, structs } from '../../../agent/core/plan/layout.gen.js';
 import { localBitmap } from './local-bitmap.js';
 import { PORTS, VIP4, VIP6, type Port } from './world.js';
@@ -61,6 +68,8 @@ export interface BoardSpec {
   readonly local?: readonly string[];
 }
 
+type Field = number | bigint | Uint8Array;
+
 export interface Outcome {
   /** `forward` is a redirect or XDP_TX. */
   readonly verdict: 'pass' | 'drop' | 'forward' | 'abort';
@@ -91,6 +100,7 @@ const HIGHEST_NUMBER = 40;
 export class Switchboard {
   readonly #object: BpfObject;
   readonly #links: BpfLink[] = [];
+  #control: Readonly<Record<string, number | Uint8Array>> = {};
   readonly #ifindex: Readonly<Record<Port, number>>;
 
   constructor(
@@ -135,6 +145,7 @@ export class Switchboard {
       ...spec.control,
       local_bitmap: localBitmap([...vips, ...own, ...(spec.local ?? [])]),
     };
+    this.#control = control;
     this.map('control').update(packIndex(0), pack(structs.control, control));
     for (const [port, { addresses, mtu }] of Object.entries(PORTS)) {
       const [snat4 = '', snat6 = ''] = addresses.map(withoutPrefix);
@@ -150,6 +161,12 @@ export class Switchboard {
       this.#fillListener(listener, FIRST_NUMBER + i, member, spec.vipPort);
       member += listener.members.length;
     });
+  }
+
+  /** Changes single words of the control record. */
+  setControl(words: Readonly<Record<string, number>>): void {
+    this.#control = { ...this.#control, ...words };
+    this.map('control').update(packIndex(0), pack(structs.control, this.#control));
   }
 
   send(frame: Uint8Array, port: Port): Outcome {
@@ -194,6 +211,41 @@ export class Switchboard {
     inner.close();
   }
 
+  /** Writes one member's record. */
+  setMember(number: number, member: MemberSpec, pool: number): void {
+    this.map('members').update(
+      packIndex(number),
+      pack(structs.member, {
+        address: addressBytes(member.address),
+        port: member.port ?? 8080,
+        flags: member.flags ?? MEMBER_PRESENT | MEMBER_PERSIST,
+        connection_limit: member.limit ?? 0,
+        listener: pool,
+        pool,
+      }),
+    );
+  }
+
+  removeServices(): void {
+    clear(this.map('services'));
+  }
+
+  /** A record of an array; for per-CPU ones the sum of each field over the CPUs. */
+  counters<L extends StructLayout>(map: string, layout: L, number: number): StructValues<L> {
+    const bytes = this.map(map).lookup(packIndex(number)) ?? new Uint8Array();
+    const sums: Record<string, Field> = {};
+    for (let at = 0; at + layout.size <= bytes.length; at += Math.ceil(layout.size / 8) * 8)
+      for (const [name, value] of Object.entries<Field>(unpack(layout, bytes, at)))
+        sums[name] = added(sums[name], value);
+    return sums as StructValues<L>;
+  }
+
+  /** The frame with zeros behind it, as Ethernet pads short ones. */
+  sendPadded(spec: PacketSpec, port: Port, length: number): Outcome {
+    const frame = buildPacket(spec);
+    return this.send(Buffer.concat([frame, Buffer.alloc(length - frame.length)]), port);
+  }
+
   flowCount(map: 'flows4' | 'flows6' | 'half4' | 'half6'): number {
     return this.map(map).dump().count;
   }
@@ -223,17 +275,7 @@ export class Switchboard {
       }),
     );
     spec.members.forEach((member, i) => {
-      this.map('members').update(
-        packIndex(firstMember + i),
-        pack(structs.member, {
-          address: addressBytes(member.address),
-          port: member.port ?? 8080,
-          flags: member.flags ?? MEMBER_PRESENT | MEMBER_PERSIST,
-          connection_limit: member.limit ?? 0,
-          listener: number,
-          pool: number,
-        }),
-      );
+      this.setMember(firstMember + i, member, number);
     });
     const slots = spec.slots ?? spec.members.map((_, i) => [i, 1] as const);
     this.setSlots(
@@ -261,12 +303,7 @@ export class Switchboard {
   }
 
   #forget(): void {
-    for (const name of FORGOTTEN) {
-      const map = this.map(name);
-      const { keys, count } = map.dump();
-      const size = map.info.keySize;
-      for (let i = 0; i < count; i += 1) map.delete(keys.slice(i * size, (i + 1) * size));
-    }
+    for (const name of FORGOTTEN) clear(this.map(name));
     for (const name of ZEROED) {
       const map = this.map(name);
       const zero = Buffer.alloc(map.info.valueSize);
@@ -278,6 +315,17 @@ export class Switchboard {
       reasons.update(packIndex(i), Buffer.alloc(reasons.info.valueSize));
   }
 }
+
+const clear = (map: BpfMap): void => {
+  const { keys, count } = map.dump();
+  const size = map.info.keySize;
+  for (let i = 0; i < count; i += 1) map.delete(keys.slice(i * size, (i + 1) * size));
+};
+
+const added = (sum: Field | undefined, value: Field): Field => {
+  if (typeof sum === 'bigint' && typeof value === 'bigint') return sum + value;
+  return typeof sum === 'number' && typeof value === 'number' ? sum + value : value;
+};
 
 /** struct __sk_buff as far as test-run reads it: ingress_ifindex and ifindex. */
 const skbContext = (ifindex: number): Buffer => {

@@ -94,6 +94,7 @@ export const buildWorld = (): void => {
   lines.push('route add default via 10.0.0.1 dev front');
   lines.push('route add 10.9.0.0/16 via 10.1.0.1 dev back');
   lines.push('route add default via fd00:0::1 dev front');
+  lines.push('route add unreachable 10.77.0.0/16', 'route add unreachable fd77::/16');
   lines.push('route add fd00:9::/32 via fd00:1::1 dev back');
   for (const [port, { neighbours: known }] of Object.entries(PORTS))
     for (const [address, mac] of Object.entries(known))
@@ -105,3 +106,12 @@ export const buildWorld = (): void => {
 
 const withoutNodadOnIpv4 = (lines: readonly string[]): string[] =>
   lines.map((line) => (line.includes(':') ? line : line.replace(' nodad', '')));
+
+/** Gives a neighbour another MAC. */
+export const setNeighbour = (port: Port, address: string, mac: string): void => {
+  const args = ['neigh', 'replace', address, 'lladdr', mac, 'dev', port, 'nud', 'permanent'];
+  execFileSync('ip', args);
+};
+
+/** The member behind the small MTU. */
+export const thinMember = (family: 4 | 6): string => (family === 4 ? '10.2.0.11' : 'fd00:2::11');

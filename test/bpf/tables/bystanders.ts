@@ -5,7 +5,6 @@ import { bothFamilies, type Case } from '../support/case.js';
 import type { BoardSpec, Switchboard } from '../support/switchboard.js';
 import { assertPassed, familyOf, Talk, type Family } from '../support/talk.js';
 import { ABSENT_VIP4, ABSENT_VIP6, GATEWAY_MAC, PORTS } from '../support/world.js';
-import { enums } from '../../../agent/core/plan/layout.gen.js';
 import assert from 'node:assert/strict';
 
 const ethernet = { source: GATEWAY_MAC, destination: PORTS.front.mac };
