@@ -4,7 +4,7 @@ import type { FlowFilter, FlowRecord } from '../core/model/dataplane.js';
 import { describeFlow, flowNames, type FlowNames } from '../core/plan/flow-record.js';
 import { enums } from '../core/plan/layout.gen.js';
 import type { Numbers } from '../core/plan/numbers.js';
-import { twinKey } from '../core/plan/scan.js';
+import { type FlowShape, twinKey } from '../core/plan/scan.js';
 import type { DataplaneClock } from './dataplane-clock.js';
 import type { DataplaneMaps } from './dataplane-maps.js';
 import { type FlowTable, shapeOf } from './dataplane-slices.js';
@@ -27,9 +27,14 @@ const isWanted = (record: FlowRecord, filter: FlowFilter): boolean =>
     record.client.startsWith(`${filter.client}:`) ||
     record.client.startsWith(`[${filter.client}]:`));
 
+const stateOf = (value: Uint8Array, { state }: FlowShape): number =>
+  new DataView(value.buffer, value.byteOffset).getUint32(state, true);
+
 function* recordsOf(table: FlowTable, source: Source, names: FlowNames): Generator<FlowRecord> {
   const form = shapeOf(table);
   const map = source.maps.map(table);
+  // Half-open flows have a member half; whether the client's is kept too is the datapath's choice.
+  const isHalfOpen = table.startsWith('half');
   const now = { jiffies: source.clock.jiffies(), hz: source.clock.hz };
   let cursor: Uint8Array | null = null;
   do {
@@ -37,10 +42,9 @@ function* recordsOf(table: FlowTable, source: Source, names: FlowNames): Generat
     for (let index = 0; index < slice.count; index++) {
       const key = slice.keys.subarray(index * form.keySize, (index + 1) * form.keySize);
       const value = slice.values.subarray(index * form.valueSize, (index + 1) * form.valueSize);
-      const state = new DataView(value.buffer, value.byteOffset).getUint32(form.state, true);
-      if ((state & enums.flow_state.FLOW_FROM_CLIENT) === 0) continue;
-      const twin = map.lookup(twinKey(form, key, value));
-      const isHalfOpen = table.startsWith('half');
+      const isClient = (stateOf(value, form) & enums.flow_state.FLOW_FROM_CLIENT) !== 0;
+      if (isClient === isHalfOpen) continue;
+      const twin = isHalfOpen ? null : map.lookup(twinKey(form, key, value));
       yield describeFlow({ family: form.family, key, value, twin, isHalfOpen }, names, now);
     }
     cursor = slice.cursor;

@@ -108,6 +108,10 @@ export class DataplaneWriter {
         case 'bitmap':
           this.#control.setBitmap(change.bytes);
           count('control', 1);
+          break;
+        case 'generation':
+          this.#control.bumpGeneration();
+          count('control', 1);
       }
     return writes;
   }

@@ -156,7 +156,9 @@ export class KernelDataplane implements Dataplane {
       await store.save({ slots: Object.fromEntries(writer.slots) });
       running.sweep.setNumbers(numbers);
       const healthy = healthyUdpMembers(running, wanted);
-      await evictFlows(maps, new Set([...running.evictable].filter((n) => !healthy.has(n))));
+      const lost = new Set([...running.evictable].filter((number) => !healthy.has(number)));
+      // What the programs remember of evicted flows for a moment goes with the generation.
+      if ((await evictFlows(maps, lost)) > 0) running.control.bumpGeneration();
       running.evictable = healthy;
       return { writes, hooks: hooks.apply(wanted.interfaces) };
     });

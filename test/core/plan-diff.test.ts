@@ -45,7 +45,8 @@ const name = (change: MapChange): string => {
     case 'empty':
       return `empty ${change.pools.length}`;
     case 'bitmap':
-      return 'bitmap';
+    case 'generation':
+      return change.kind;
   }
 };
 const names = (current: CurrentTables, wanted: Tables | undefined): string[] =>
@@ -59,11 +60,13 @@ const step = (...states: WantedState[]): string[] => {
 t.test('what is used is written before its users', (t) => {
   t.strictSame(names(EMPTY_TABLES, history(full)[0]), [
     '+members 2',
+    'generation',
     'swap 1',
     '+pools 1',
     '+allowed 1',
     '+listeners 1',
     '+interfaces 1',
+    'generation',
     'bitmap',
     '+services 1',
   ]);
@@ -73,9 +76,10 @@ t.test('what is used is written before its users', (t) => {
 t.test('and removed after them; members stay, without flags, for their flows', (t) => {
   t.strictSame(step(full, wantedState([])), [
     '+members 2',
+    '-interfaces 1',
+    'generation',
     '-services 1',
     'bitmap',
-    '-interfaces 1',
     '+listeners 1',
     '-allowed 1',
     '+pools 1',
@@ -109,7 +113,7 @@ t.test('nothing changed, nothing written', (t) => {
 t.test('a new member comes before the slots that name it', (t) => {
   const one = wantedState([listener('web', [pool([a])])]);
   const two = wantedState([listener('web', [pool([a, b])])]);
-  t.strictSame(step(one, two), ['+members 1', 'swap 1']);
+  t.strictSame(step(one, two), ['+members 1', 'generation', 'swap 1']);
   t.end();
 });
 

@@ -16,7 +16,9 @@ export type MapChange =
   | { readonly kind: 'delete'; readonly map: FlatTable; readonly keys: readonly string[] }
   | { readonly kind: 'swap'; readonly slots: Tables['slots'] }
   | { readonly kind: 'empty'; readonly pools: readonly number[] }
-  | { readonly kind: 'bitmap'; readonly bytes: Uint8Array };
+  | { readonly kind: 'bitmap'; readonly bytes: Uint8Array }
+  /** Routing answers that the programs keep by member number or flow are asked for anew. */
+  | { readonly kind: 'generation' };
 
 /** Tables whose entries cannot be deleted: zeros stand for an absent one. */
 const ARRAYS: readonly FlatTable[] = ['members', 'pools', 'listeners'];
@@ -70,6 +72,8 @@ const empties = (current: CurrentTables['slots'], wanted: Tables['slots']): MapC
 const bitmap = (current: Uint8Array, bytes: Uint8Array): MapChange[] =>
   isSame(current, bytes) ? [] : [{ kind: 'bitmap', bytes }];
 
+const generation = (isNeeded: boolean): MapChange[] => (isNeeded ? [{ kind: 'generation' }] : []);
+
 /**
  * Changes that turn `current` into `wanted`. What is used is written before its users, and removed after them:
  * members, slots, pools, sources, listeners, interfaces, bits of addresses, services; then the same way back.
@@ -80,20 +84,23 @@ export const diffTables = (current: CurrentTables, wanted: Tables): readonly Map
   const demoted = ([key, value]: [string, Uint8Array]): boolean =>
     isDemoted(current.members.get(key), value);
   const remove = (map: FlatTable): MapChange[] => deletes(map, current[map], wanted[map]);
+  const reachesOthers = members.some(([key]) => !current.members.has(key));
+  const interfaces = [...add('interfaces'), ...remove('interfaces')];
   const union = wanted.bitmap.map((byte, index) => byte | (current.bitmap[index] ?? 0));
   return [
     ...update('members', new Map(members.filter((entry) => !demoted(entry)))),
+    ...generation(reachesOthers),
     ...swaps(current.slots, wanted.slots),
     ...update('members', new Map(members.filter(demoted))),
     ...add('pools'),
     ...add('allowed'),
     ...add('listeners'),
-    ...add('interfaces'),
+    ...interfaces,
+    ...generation(interfaces.length > 0),
     ...bitmap(current.bitmap, union),
     ...add('services'),
     ...remove('services'),
     ...bitmap(union, wanted.bitmap),
-    ...remove('interfaces'),
     ...remove('listeners'),
     ...remove('allowed'),
     ...remove('pools'),

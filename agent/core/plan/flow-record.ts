@@ -15,7 +15,7 @@ export const flowNames = (numbers: Numbers): FlowNames =>
 
 export interface PackedFlow {
   readonly family: Family;
-  /** The client half, and its twin if that was found. */
+  /** The client half, and its twin if that was found; of a half-open flow the member half alone. */
   readonly key: Uint8Array;
   readonly value: Uint8Array;
   readonly twin: Uint8Array | null;
@@ -34,6 +34,7 @@ const widen = (address: Uint8Array): Uint8Array =>
     ? address
     : Uint8Array.from([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, ...address]);
 
+type Ends = 'client' | 'vip' | 'snat' | 'member';
 type Key = StructValues<typeof structs.flow_key6>;
 type Value = Pick<
   StructValues<typeof structs.flow6>,
@@ -76,6 +77,17 @@ const listenerIdOf = (member: NumberedMember | undefined): string | null =>
 const memberIdOf = (member: NumberedMember | undefined): string | null =>
   member === undefined || member.memberId === '' ? null : member.memberId;
 
+/** The four ends, as the client half knows them or, read backwards, as the member half does. */
+const endsOf = (key: Key, value: Value, isMemberHalf: boolean): Record<Ends, string> => {
+  const called = endpointText(widen(key.daddr), key.dport);
+  const caller = endpointText(widen(key.saddr), key.sport);
+  const source = endpointText(widen(value.new_saddr), value.new_sport);
+  const target = endpointText(widen(value.new_daddr), value.new_dport);
+  return isMemberHalf
+    ? { client: target, vip: source, snat: called, member: caller }
+    : { client: caller, vip: called, snat: source, member: target };
+};
+
 export const describeFlow = (flow: PackedFlow, names: FlowNames, now: Now): FlowRecord => {
   const key = unpackKey(flow.family, flow.key);
   const value = unpackValue(flow.family, flow.value);
@@ -87,10 +99,7 @@ export const describeFlow = (flow: PackedFlow, names: FlowNames, now: Now): Flow
   );
   return {
     protocol: protocolName(key.protocol),
-    client: endpointText(widen(key.saddr), key.sport),
-    vip: endpointText(widen(key.daddr), key.dport),
-    snat: endpointText(widen(value.new_saddr), value.new_sport),
-    member: endpointText(widen(value.new_daddr), value.new_dport),
+    ...endsOf(key, value, flow.isHalfOpen),
     listenerId: listenerIdOf(member),
     memberId: memberIdOf(member),
     state: stateName(value.state, flow.isHalfOpen),
