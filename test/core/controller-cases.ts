@@ -31,7 +31,7 @@ export interface PoolModel {
     readonly http_method?: string;
     readonly url_path?: string;
     readonly expected_codes?: string;
-    readonly http_version?: string;
+    readonly http_version?: number;
     readonly domain_name?: string;
   } | null;
   readonly session_persistence: {
