@@ -32,7 +32,12 @@ const held = async () => {
   };
 };
 
-/** Some rounds first, so that caches, pools and the heap have their size; then `rounds` that must change nothing. */
+const allowance = 2 << 20;
+
+/**
+ * Some rounds first, so that caches, pools and the heap have their size; then `rounds` that must change nothing. The
+ * allocator may still take a page of its own now and then, but not in each of three passes: a leak is in all of them.
+ */
 const holdsNothing = (name: string, rounds: number, round: () => unknown) => {
   t.test(`${rounds} rounds: ${name}`, async (t) => {
     const repeat = async (count: number) => {
@@ -42,13 +47,16 @@ const holdsNothing = (name: string, rounds: number, round: () => unknown) => {
       }
     };
     await repeat(Math.ceil(rounds / 5));
-    const before = await held();
-    await repeat(rounds);
-    const after = await held();
-    t.equal(after.descriptors, before.descriptors, 'descriptors');
-    t.ok(after.threads <= before.threads, `threads ${before.threads} -> ${after.threads}`);
-    const grown = (after.bytes - before.bytes) / rounds;
-    t.ok(after.bytes - before.bytes < 4 << 20, `${grown.toFixed(1)} bytes a round`);
+    const grown: number[] = [];
+    do {
+      const before = await held();
+      await repeat(rounds);
+      const after = await held();
+      t.equal(after.descriptors, before.descriptors, 'descriptors');
+      t.ok(after.threads <= before.threads, `threads ${before.threads} -> ${after.threads}`);
+      grown.push(after.bytes - before.bytes);
+    } while (grown.length < 3 && Math.min(...grown) > allowance);
+    t.ok(Math.min(...grown) <= allowance, `bytes grown: ${grown.join(', ')}`);
   });
 };
 
