@@ -86,7 +86,6 @@ export class Amphora {
         }
       }
       this.#start = await dataplane.start();
-      log.info(this.#start, this.#start.adopted ? 'pinned maps adopted' : 'maps created');
       // Before the first apply: an agent that restarts must not send clients to members that are down.
       this.#wanted = { ...this.#wanted, down: await readDown() };
       await this.#apply();

@@ -6,6 +6,7 @@ import { pino } from 'pino';
 import type { FastifyBaseLogger } from 'fastify';
 import { Amphora } from './amphora.js';
 import { type AgentConfig, parseAgentConfig, readAgentConfig } from './config.js';
+import { controlSource } from './control-source.js';
 import { tableSizes } from './core/plan/sizes.js';
 import { certificateRoutes } from './shell/api/certificate.js';
 import { configRoutes } from './shell/api/config.js';
@@ -15,6 +16,7 @@ import { plugRoutes } from './shell/api/plug.js';
 import { createServer } from './shell/api/server.js';
 import { awaitStart } from './shell/await-start.js';
 import { installChecks } from './shell/checks.js';
+import { serveControl } from './shell/control.js';
 import { DatapathInterfaces } from './shell/datapath-interfaces.js';
 import { KernelDataplane } from './shell/dataplane.js';
 import { writeFileAtomic } from './shell/files.js';
@@ -76,11 +78,12 @@ export const startAgent = async (file: string): Promise<Agent> => {
     services,
     log,
   });
+  const sizes = sizesOf(config);
   const dataplane = new KernelDataplane({
     pinDirectory: xdp.pinDirectory,
     stateDirectory: xdp.stateDirectory,
     netns,
-    sizes: sizesOf(config),
+    sizes,
     logger: log,
     snatSource: xdp.snatSource,
     ...(xdp.bpfDirectory === null ? {} : { objectDirectory: xdp.bpfDirectory }),
@@ -135,6 +138,17 @@ export const startAgent = async (file: string): Promise<Agent> => {
   });
   watcher.start();
   void health.watch();
+  const control = await serveControl(
+    xdp.controlSocket,
+    controlSource({
+      amphora,
+      dataplane,
+      amphoraId: config.amphoraId,
+      startedAt: new Date(),
+      sizes,
+    }),
+    log,
+  );
   const replaceConfig = async (text: string): Promise<void> => {
     const next = parseAgentConfig(file, text);
     await writeFileAtomic(file, text, 0o660);
@@ -165,6 +179,7 @@ export const startAgent = async (file: string): Promise<Agent> => {
     port,
     stop: async () => {
       await app.close();
+      control.close();
       watcher.stop();
       health.stop();
       services.release();

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+// amphoractl stats: the datapath's counters.
+import { parseArgs } from 'node:util';
+import type { Counters, ListenerCounters } from '../core/model/dataplane.js';
+import type { Command } from './command.js';
+import { askOnce, socketOption } from './ctl-client.js';
+import { withAgent } from './ctl-errors.js';
+import { renderTable, shortNumber } from './ctl-table.js';
+
+const help = `amphoractl stats [--json] [--socket PATH]
+
+Counters of the datapath since its maps were made: per listener and member, and what became of
+packets. RX is from clients, TX to clients; bytes are payload for TCP, whole packets for UDP and SCTP.
+
+  --json         one JSON object
+  --socket PATH  control_socket of the agent (default ${socketOption.socket.default})`;
+
+export const stats: Command = {
+  name: 'stats',
+  summary: "show the datapath's counters",
+  help,
+  run: (args, output) =>
+    withAgent(output, async () => {
+      const { values } = parseArgs({
+        args: [...args],
+        options: { ...socketOption, json: { type: 'boolean', default: false } },
+      });
+      const found = (await askOnce(values.socket, { command: 'stats' })) as Counters;
+      for (const line of values.json ? [JSON.stringify(found)] : renderStats(found)) {
+        output.line(line);
+      }
+    }),
+};
+
+const renderStats = (found: Counters): string[] => [
+  ...renderTable(
+    ['LISTENER / MEMBER', 'FLOWS', 'OPEN', 'RX PKT', 'RX BYTE', 'TX PKT', 'TX BYTE', 'REFUSED'],
+    Object.entries(found.listeners).flatMap(([id, listener]) => [
+      counterRow(id, listener, refusalsOf(listener)),
+      ...Object.values(listener.pools)
+        .flatMap((members) => Object.entries(members))
+        .map(([member, counters]) => counterRow(`  ${member}`, counters, counters.refusals)),
+    ]),
+  ),
+  '',
+  ...renderTable(
+    ['PACKETS', 'COUNT'],
+    Object.entries(found.reasons)
+      .filter(([, count]) => count > 0)
+      .map(([reason, count]) => [reason, count]),
+  ),
+];
+
+const counterRow = (
+  name: string,
+  one: Pick<ListenerCounters, 'flows' | 'open' | 'rxPackets' | 'rxBytes' | 'txPackets' | 'txBytes'>,
+  refused: number,
+): (string | number)[] => [
+  name,
+  one.flows,
+  one.open,
+  shortNumber(one.rxPackets),
+  shortNumber(one.rxBytes),
+  shortNumber(one.txPackets),
+  shortNumber(one.txBytes),
+  refused,
+];
+
+const refusalsOf = (listener: ListenerCounters): number =>
+  listener.refusedAcl +
+  listener.refusedLimit +
+  listener.refusedNoMember +
+  listener.refusedNoPort +
+  listener.refusedTableFull +
+  listener.droppedGuard;
