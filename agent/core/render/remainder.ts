@@ -38,9 +38,9 @@ export const renderRemainder = (input: RemainderInput): string | null => {
   );
   const kept = input.text === null ? [] : keptSections(input.text, input.listeners);
   if (checks.length === 0 && !kept.some(({ section }) => proxyKinds.has(section.kind))) return null;
-  const additions = checks.some(({ runsProgram }) => runsProgram)
-    ? programLines(kept, input.privilegedChecks ?? false)
-    : [];
+  const additions = missingDirectives(input, kept, {
+    runsPrograms: checks.some(({ runsProgram }) => runsProgram),
+  });
   const hasGlobal = kept.some(({ section }) => section.kind === 'global');
   return [
     `# Configuration for loadbalancer ${input.loadBalancerId}`,
@@ -111,20 +111,26 @@ const sectionLines = (section: Section, raw: readonly string[]): readonly string
   return lines.slice(0, end + 1);
 };
 
-/** HAProxy forks for checks only when told so. */
-const programLines = (kept: readonly KeptSection[], isPrivileged: boolean): readonly string[] => {
-  const present = new Set(
-    kept.flatMap(({ section }) =>
-      section.kind === 'global' ? section.body.map(({ words }) => words[0]) : [],
-    ),
-  );
-  return [
-    'external-check',
-    'insecure-fork-wanted',
-    ...(isPrivileged ? ['insecure-setuid-wanted'] : []),
-  ]
-    .filter((directive) => !present.has(directive))
-    .map((directive) => `    ${directive}`);
+/**
+ * What `global` needs beside the uploaded: the socket that health is read from, without which HAProxy
+ * does not start for backends alone, and leave to run programs.
+ */
+const missingDirectives = (
+  { loadBalancerId, basePath = '/var/lib/octavia', privilegedChecks = false }: RemainderInput,
+  kept: readonly KeptSection[],
+  { runsPrograms }: { readonly runsPrograms: boolean },
+): readonly string[] => {
+  const lines = kept
+    .filter(({ section }) => section.kind === 'global')
+    .flatMap(({ section }) => section.body);
+  const wanted = [
+    `stats socket ${basePath}/${loadBalancerId}.sock mode 0666 level user`,
+    ...(runsPrograms ? ['external-check', 'insecure-fork-wanted'] : []),
+    ...(runsPrograms && privilegedChecks ? ['insecure-setuid-wanted'] : []),
+  ];
+  const start = (text: string): string => text.split(' ', 2).join(' ');
+  const present = new Set(lines.map(({ words }) => start(words.join(' '))));
+  return wanted.filter((one) => !present.has(start(one))).map((one) => `    ${one}`);
 };
 
 /** A load balancer that only has UDP and SCTP listeners gets the controller's own frame (contract 4.3.1). */
@@ -135,7 +141,6 @@ const globalLines = ({
   'global',
   '    user nobody',
   '    log /run/rsyslog/octavia/log local1 notice',
-  `    stats socket ${basePath}/${loadBalancerId}.sock mode 0666 level user`,
   `    server-state-file ${basePath}/${loadBalancerId}/servers-state`,
   '    maxconn 1000',
 ];
