@@ -75,11 +75,12 @@ export class DataplaneSweep {
 
   /** A whole look, now; after one that is under way. */
   pass(): Promise<void> {
-    this.#ticking = this.#ticking.then(async () => {
-      await this.#steps(Infinity);
+    const result = this.#ticking.then(async () => {
+      if (this.#pass !== null) await this.#steps(Infinity);
       await this.#steps(Infinity);
     });
-    return this.#ticking;
+    this.#ticking = result.catch(() => undefined);
+    return result;
   }
 
   async #tick(): Promise<void> {

@@ -107,7 +107,10 @@ export class KernelDataplane implements Dataplane {
     const options = this.#options;
     const clock = await DataplaneClock.measure(maps);
     const control = new DataplaneControl(maps.map('control'));
-    control.configure(options, clock);
+    control.configure(options, clock, {
+      cache: maps.map('cache4').info.maxEntries,
+      recent: maps.map('recent').info.maxEntries,
+    });
     const store = new DataplaneStore(options.stateDirectory, lifeOf(maps.map('members').info.id));
     const known = await store.load();
     const writer = new DataplaneWriter(maps, control);
@@ -192,6 +195,12 @@ export class KernelDataplane implements Dataplane {
 
   follow(onEvents: (events: readonly FlowEvent[]) => void): () => void {
     return this.#run.follower.follow(onEvents);
+  }
+
+  /** The kernel's clock as flows are stamped with it: HZ, and the stamp of now. */
+  clock(): { readonly hz: number; readonly stamp: number } {
+    const { clock } = this.#run;
+    return { hz: clock.hz, stamp: clock.stamp() };
   }
 
   /** One whole look at the flow tables, now. */

@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // A namespace with veth pairs, pin and state directories, and dataplanes over them.
-import { execFileSync } from 'node:child_process';
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { mkdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Test } from 'tap';
 import { tableSizes } from '../../agent/core/plan/sizes.js';
 import type { DatapathInterface } from '../../agent/core/model/dataplane.js';
 import { KernelDataplane } from '../../agent/shell/dataplane.js';
+import { layoutDirectory } from '../../agent/shell/dataplane-maps.js';
 import { ensureBpffs } from '../../agent/shell/dataplane-bpffs.js';
 import type { DataplaneLogger, DataplaneOptions } from '../../agent/shell/dataplane-options.js';
-import { addon } from '../../native/index.js';
+import { addon, type BpfMap } from '../../native/index.js';
 import { networkInterface } from '../core/plan-fixtures.js';
 
 export interface LogLine {
@@ -28,6 +30,14 @@ export interface World {
   /** Adds a veth pair; the inner end is `name` in the namespace, the outer stays in another one. */
   plug(name: string, addresses: readonly string[], ifindex?: number): DatapathInterface;
   ip(...args: string[]): string;
+  /** Runs a command in the namespace of the outer ends, with `input` on its stdin; returns its stdout. */
+  outside(input: string, command: string, ...args: string[]): string;
+  /** The same, until the test ends. */
+  serveOutside(command: string, ...args: string[]): void;
+  /** Addresses of the outer end of an interface. */
+  address(name: string, ...addresses: string[]): void;
+  /** A pinned map of the dataplane, closed when the test ends. */
+  map(name: string): BpfMap;
   /** Filters of an interface's clsact ingress. */
   tc(name: string): string;
 }
@@ -45,6 +55,8 @@ export const makeWorld = async (t: Test): Promise<World> => {
   const pinDirectory = `/sys/fs/bpf/${id}`;
   const stateDirectory = t.testdir();
   const open: KernelDataplane[] = [];
+  const maps: BpfMap[] = [];
+  const servers: ChildProcess[] = [];
   const log: LogLine[] = [];
   const logger: DataplaneLogger = {
     debug: (fields, message) => log.push({ level: 'debug', fields, message }),
@@ -55,6 +67,8 @@ export const makeWorld = async (t: Test): Promise<World> => {
   for (const name of [id, outer]) run('ip', 'netns', 'add', name);
   const netns = `/var/run/netns/${id}`;
   t.teardown(() => {
+    for (const server of servers) server.kill('SIGKILL');
+    for (const map of maps) map.close();
     for (const dataplane of open) dataplane.close();
     rmSync(pinDirectory, { recursive: true, force: true });
     for (const name of [id, outer]) run('ip', 'netns', 'del', name);
@@ -97,6 +111,20 @@ export const makeWorld = async (t: Test): Promise<World> => {
       return networkInterface(addon.ifindexByName(name, netns), addresses, { name });
     },
     ip: (...args) => run('ip', '-n', id, ...args),
+    outside: (input, command, ...args) =>
+      execFileSync('ip', ['netns', 'exec', outer, command, ...args], { encoding: 'utf8', input }),
+    serveOutside: (command, ...args) => {
+      servers.push(spawn('ip', ['netns', 'exec', outer, command, ...args], { stdio: 'ignore' }));
+    },
+    address: (name, ...addresses) => {
+      for (const address of addresses)
+        run('ip', '-n', outer, 'addr', 'add', address, 'dev', name, 'nodad');
+    },
+    map: (name) => {
+      const map = addon.openPinnedMap(join(layoutDirectory(pinDirectory), name));
+      maps.push(map);
+      return map;
+    },
     tc: (name) => run('tc', '-n', id, 'filter', 'show', 'dev', name, 'ingress'),
   };
 };
