@@ -77,28 +77,27 @@ static __always_inline __u32 find_mss(hook_ctx *ctx, struct work *w)
 static __always_inline void clamp_mss(hook_ctx *ctx, struct work *w, const struct flow_common *f, const __u8 family)
 {
 	__u32 headers = family == FAMILY_4 ? 40 : 60, mtu = path_mtu(w, f), at;
-	__be16 mss, wanted;
+	__u16 mss, wanted; /* network order, as summed */
+	__u16 delta;
 
 	if (mtu <= headers)
 		return;
 	at = find_mss(ctx, w);
-	if (!at || at & 1 || load_bytes(ctx, at, &mss, 2) || bpf_ntohs(mss) <= mtu - headers)
+	if (!at || load_bytes(ctx, at, &mss, 2) || bpf_ntohs(mss) <= mtu - headers)
 		return;
 	wanted = bpf_htons(mtu - headers);
+	delta = fold64((__u64)(__u16)~mss + wanted);
+	if (at & 1) /* an odd place: the sum sees its bytes the other way round */
+		delta = delta << 8 | delta >> 8;
+	if (store_bytes(ctx, at, &wanted, 2))
+		return;
 #ifdef HOOK_XDP
-	{
-		__u16 check;
-
-		if (load_bytes(ctx, w->l4 + CHECK_OFFSET_TCP, &check, 2))
-			return;
-		check = checksum_add(check, fold64((__u64)(__u16)~mss + wanted));
-		if (store_bytes(ctx, at, &wanted, 2))
-			return;
-		store_bytes(ctx, w->l4 + CHECK_OFFSET_TCP, &check, 2);
+	if (!load_bytes(ctx, w->l4 + CHECK_OFFSET_TCP, &mss, 2)) {
+		mss = checksum_add(mss, delta);
+		store_bytes(ctx, w->l4 + CHECK_OFFSET_TCP, &mss, 2);
 	}
 #else
-	if (!bpf_l4_csum_replace(ctx, w->l4 + CHECK_OFFSET_TCP, mss, wanted, 2))
-		store_bytes(ctx, at, &wanted, 2);
+	bpf_l4_csum_replace(ctx, w->l4 + CHECK_OFFSET_TCP, 0, delta, 0);
 #endif
 }
 

@@ -6,13 +6,23 @@
 #ifndef AMPHORA_ICMP_H
 #define AMPHORA_ICMP_H
 
-#include "forward.h"
+#include "halfopen.h"
 
 static __always_inline int is_icmp_error(const struct work *w, __u8 type)
 {
 	if (w->family == FAMILY_4)
 		return type == 3 || type == 11 || type == 12;
 	return type >= 1 && type <= 4;
+}
+
+/* The member cannot be reached at all; a packet that was too big is another matter. */
+static __always_inline int is_unreachable(hook_ctx *ctx, const struct work *w)
+{
+	__u8 head[2];
+
+	if (load_bytes(ctx, w->l4, head, 2))
+		return 0;
+	return w->family == FAMILY_4 ? head[0] == 3 && head[1] != 4 : head[0] == 1;
 }
 
 static __always_inline int read_quoted(hook_ctx *ctx, struct work *w, struct quoted *q, const __u8 family)
@@ -167,8 +177,11 @@ static __always_inline int handle_icmp(hook_ctx *ctx, struct work *w, const __u8
 	/* The quote left us; the packets that it answers come the other way. */
 	set_key(&w->key, &q->dst, &q->src, q->ports[1], q->ports[0], q->protocol, family);
 	f = find_flow(&w->key, family);
-	if (!f)
+	if (!f) {
 		f = find_half_open(&w->key, family);
+		if (f && q->protocol == IPPROTO_TCP && is_unreachable(ctx, w) && swallows_refusal(f))
+			return VERDICT_DROP;
+	}
 	if (!f || w->ttl <= 1)
 		return VERDICT_PASS;
 	if (f->generation != ctl->generation) {

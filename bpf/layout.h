@@ -32,7 +32,7 @@ enum control_flag {
 #define VIP_BITMAP_WORDS 16 /* 1024 bits, see vip_bit() */
 
 struct control {
-	__u32 generation;     /* of next hops; bumped when routes, neighbours or links change; never 0 */
+	__u32 generation;     /* of next hops; bumped when routes, neighbours, links or members change; never 0 */
 	__u32 flags;	      /* enum control_flag */
 	__u32 guard_limit;    /* new flows per CPU and stamp unit before the guard looks at shares; 0: no guard */
 	__u32 guard_share;    /* new flows per CPU, stamp unit and listener that pass all the same */
@@ -41,6 +41,10 @@ struct control {
 	__u32 reselect_stamps; /* a SYN repeated after this many stamp units may go to another member */
 	__u32 suspect_stamps;  /* a member that refused a SYN is avoided for this many stamp units */
 	__u32 closed_stamps;   /* a closed flow keeps its SNAT port this long (TIME_WAIT) */
+	__u32 cache_mask;      /* lines of `cache4` and `cache6` per CPU, minus one; 0: no cache */
+	__u32 cache_cpus;      /* CPUs that have lines (possible CPUs) */
+	__u32 recent_mask;     /* lines of `recent` per CPU, minus one */
+	__u32 reserved;
 	__u64 local_bitmap[VIP_BITMAP_WORDS]; /* hashes of VIPs and SNAT addresses: not set = not ours */
 };
 
@@ -233,6 +237,72 @@ struct flow6 {
 	__u64 spare[2]; /* key and value end on a cache line's end */
 };
 _Static_assert(sizeof(struct flow6) == 104, "three cache lines with the table's head and the key");
+
+/*
+ * The front of the flow tables: one line per CPU and hash, a copy of a flow that this CPU has seen
+ * in the current stamp unit. It dies with the unit and with the next hops' generation, so the flow
+ * itself is touched a few times a second and nothing has to be told to forget.
+ */
+struct cache_line4 {
+	__u64 addresses; /* saddr, daddr */
+	__u64 rest;	 /* sport, dport, protocol; then what is not compared: enum cache_bits, egress MTU */
+	__be32 new_saddr, new_daddr;
+	__be16 new_sport, new_dport;
+	__u16 ip_delta;
+	__u16 l4_delta;
+	__u8 dmac[6], smac[6];
+	__u32 ifindex;
+	__u32 member;
+	__u32 stamp;
+	__u32 generation;
+	__u32 bytes; /* not yet added to the flow's */
+};
+_Static_assert(sizeof(struct cache_line4) == 64, "a line is a line");
+
+struct cache_line6 {
+	__u64 addresses[4];
+	__u64 rest;
+	__be32 new_saddr[4], new_daddr[4];
+	__be16 new_sport, new_dport;
+	__u16 reserved;
+	__u16 l4_delta;
+	__u8 dmac[6], smac[6];
+	__u32 ifindex;
+	__u32 member;
+	__u32 stamp;
+	__u32 generation;
+	__u32 bytes;
+	__u64 spare[2];
+};
+_Static_assert(sizeof(struct cache_line6) == 128, "two lines");
+
+/* Per CPU: the last SYN or first datagram of a client, to know its repetition by. */
+struct recent {
+	__u64 key[5]; /* flow_key6, or flow_key4 and zeros */
+	__u32 member;
+	__u32 stamp;
+	__be16 snat_port;
+	__u16 reserved[3];
+	__u64 spare;
+};
+_Static_assert(sizeof(struct recent) == 64, "a line is a line");
+
+/* Per CPU and member: the routing answer towards it, for new flows. */
+struct hop {
+	struct ip_addr member; /* whose way this is: numbers may come to serve others */
+	struct ip_addr snat; /* of the egress interface; zero: none */
+	__u32 generation;
+	__u32 ifindex;
+	__u32 mtu;
+	__u8 dmac[6], smac[6];
+};
+
+/* Per CPU: a VIP that the kernel was seen to own in this stamp unit. */
+struct local_vip {
+	struct ip_addr address;
+	__u32 stamp;
+	__u32 generation;
+};
 
 /* ---- things that may be forgotten (LRU) ------------------------------------------------- */
 

@@ -3,6 +3,7 @@
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_endian.h>
+#include "cache.h"
 #include "flows.h"
 
 struct reap_turn {
@@ -36,6 +37,9 @@ static __always_inline long reap_pair(const void *key, __u8 protocol, struct rea
 	twin = find_flow(&twin_key, family);
 	if (twin && !is_idle(twin, t))
 		return 0;
+	forget_lines(key, client, family);
+	if (twin)
+		forget_lines(&twin_key, twin, family);
 	before = __sync_fetch_and_and(&client->state, ~FLOW_OPEN);
 	member_number = client->member;
 	if (before & FLOW_OPEN) {

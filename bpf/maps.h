@@ -57,6 +57,11 @@ MAP(flows4, BPF_MAP_TYPE_HASH, struct flow_key4, struct flow4, 4096, 0);
 MAP(flows6, BPF_MAP_TYPE_HASH, struct flow_key6, struct flow6, 4096, 0);
 MAP(half4, BPF_MAP_TYPE_LRU_HASH, struct flow_key4, struct flow4, 4096, 0);
 MAP(half6, BPF_MAP_TYPE_LRU_HASH, struct flow_key6, struct flow6, 4096, 0);
+MAP(cache4, BPF_MAP_TYPE_ARRAY, __u32, struct cache_line4, 1, BPF_F_MMAPABLE); /* MMAPABLE: begins on a page */
+MAP(cache6, BPF_MAP_TYPE_ARRAY, __u32, struct cache_line6, 1, BPF_F_MMAPABLE);
+MAP(recent, BPF_MAP_TYPE_ARRAY, __u32, struct recent, 1024, BPF_F_MMAPABLE);
+MAP(hops, BPF_MAP_TYPE_PERCPU_ARRAY, __u32, struct hop, 1024, 0);
+MAP(local_vips, BPF_MAP_TYPE_PERCPU_ARRAY, __u32, struct local_vip, 256, 0);
 MAP(fragments, BPF_MAP_TYPE_LRU_HASH, struct fragment_key, struct fragment, 4096, 0);
 MAP(persistence, BPF_MAP_TYPE_LRU_HASH, struct persist_key, struct persist, 16384, 0);
 

@@ -8,41 +8,12 @@
 
 #include "parse.h"
 #include "forward.h"
+#include "cache.h"
+#include "tcp.h"
 #include "open.h"
 #include "halfopen.h"
 #include "fragments.h"
 #include "icmp.h"
-
-/* FIN, RST and SYN move a flow's state; only they touch the twin. -1: forget the flow and choose again. */
-static __always_inline int follow_tcp(struct work *w, struct flow_common *f, const __u8 family)
-{
-	struct flow_common *twin, *client, *other;
-	__u32 state = f->state;
-
-	if (w->tcp_flags & TCP_SYN && !(w->tcp_flags & TCP_ACK)) {
-		/* A client's port comes round. Its old member half keeps the SNAT port in quarantine. */
-		if (state & FLOW_FROM_CLIENT && state & FLOW_CLOSED)
-			return delete_flow(&w->key, family) ? 0 : -1;
-		return 0;
-	}
-	if (!(w->tcp_flags & (TCP_FIN | TCP_RST)) || state & FLOW_CLOSED)
-		return 0;
-	set_twin_key(&w->client_key, f, w->protocol, family);
-	twin = find_flow(&w->client_key, family);
-	client = state & FLOW_FROM_CLIENT ? f : twin;
-	other = state & FLOW_FROM_CLIENT ? twin : f;
-	if (w->tcp_flags & TCP_FIN && !(w->tcp_flags & TCP_RST)) {
-		__sync_fetch_and_or(&f->state, FLOW_FIN);
-		if (twin)
-			__sync_fetch_and_or(&twin->state, FLOW_TWIN_FIN);
-		if (!(f->state & FLOW_TWIN_FIN))
-			return 0;
-	}
-	if (client)
-		close_flow(client, other, state & FLOW_FROM_CLIENT ? &w->key : &w->client_key, family, w->protocol,
-			   w->tcp_flags & TCP_RST);
-	return 0;
-}
 
 static __always_inline int find_service(struct work *w)
 {
@@ -69,55 +40,12 @@ static __always_inline int is_snat_port(const struct control *ctl, __be16 port)
 	return host >= ctl->snat_port_min && host <= ctl->snat_port_max;
 }
 
-static __always_inline int is_opening(const struct work *w)
-{
-	return w->protocol != IPPROTO_TCP || (w->tcp_flags & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN)) == TCP_SYN;
-}
-
-#define HANDLED_NOT (-1) /* go on: nothing has been decided */
-
-/* A packet that a half-open flow knows. */
-static __always_inline int handle_half_open(hook_ctx *ctx, struct work *w, struct flow_common *f, const __u8 family)
-{
-	int answered = f->state & FLOW_ANSWERED;
-
-	if (w->protocol == IPPROTO_TCP) {
-		if (!(f->state & FLOW_FROM_CLIENT))
-			return from_member_half_open(ctx, w, f, family);
-		if (is_opening(w))
-			return gives_up(w, f, family) ? HANDLED_NOT : forward(ctx, w, f, family);
-		if (w->tcp_flags & TCP_RST) {
-			int verdict;
-
-			if (collect_halves(w, f, family))
-				return VERDICT_DROP;
-			verdict = forward(ctx, w, f, family);
-			drop_halves(w, family);
-			return verdict;
-		}
-		if (!answered || !(w->tcp_flags & TCP_ACK))
-			return forward(ctx, w, f, family);
-	}
-	switch (promote(w, f, family)) {
-	case PROMOTED:
-		break;
-	case PROMOTE_LOST:
-		delete_half_open(&w->key, family);
-		return HANDLED_NOT;
-	default:
-		return VERDICT_DROP; /* no room: whoever sent it repeats it */
-	}
-	f = find_flow(&w->key, family);
-	if (!f)
-		return VERDICT_DROP;
-	if (w->protocol == IPPROTO_TCP)
-		follow_tcp(w, f, family);
-	return forward(ctx, w, f, family);
-}
-
-static __always_inline int handle_later_fragment(hook_ctx *ctx, struct work *w, const __u8 family)
+/* A piece without ports. What has a record but no flow belongs to the kernel, like its first piece. */
+static __always_inline int handle_later_fragment(hook_ctx *ctx, struct work *w, const struct control *ctl,
+						 const __u8 family)
 {
 	struct flow_common *f;
+	struct recent *r;
 
 	if (recall_fragment(w)) {
 		count_reason(REASON_FRAGMENT_ORPHAN);
@@ -127,19 +55,23 @@ static __always_inline int handle_later_fragment(hook_ctx *ctx, struct work *w, 
 	f = find_flow(&w->key, family);
 	if (!f)
 		f = find_half_open(&w->key, family);
-	if (!f) {
-		count_reason(REASON_FRAGMENT_ORPHAN);
-		return VERDICT_DROP;
+	if (!f && !find_service(w)) {
+		r = recall_client(w, family);
+		f = r ? find_recent_half(ctx, w, r, ctl, family) : NULL;
+		if (f) {
+			collect_from_member(w, f, family);
+			f = (void *)&w->client_half + (family == FAMILY_4 ? COMMON4 : COMMON6);
+		}
 	}
-	count_reason(REASON_FRAGMENT);
-	return forward(ctx, w, f, family);
+	count_reason(f ? REASON_FRAGMENT : REASON_NO_FLOW);
+	return f ? forward(ctx, w, f, family) : VERDICT_PASS;
 }
 
 static __always_inline int handle(hook_ctx *ctx, struct work *w, const __u8 family)
 {
 	struct control *ctl = get_control();
 	struct flow_common *f;
-	int verdict;
+	int verdict, served;
 
 	if (!ctl || !may_be_ours(ctl, &w->dst)) {
 		count_reason(REASON_NOT_OURS);
@@ -152,35 +84,28 @@ static __always_inline int handle(hook_ctx *ctx, struct work *w, const __u8 fami
 		return VERDICT_PASS;
 	}
 	if (w->fragment == FRAGMENT_LATER)
-		return handle_later_fragment(ctx, w, family);
+		return handle_later_fragment(ctx, w, ctl, family);
 	set_packet_key(w);
+	if (w->fragment == FRAGMENT_FIRST)
+		remember_fragment(w);
 	f = find_flow(&w->key, family);
 	if (f) {
-		if (w->fragment == FRAGMENT_FIRST)
-			remember_fragment(w);
 		if (w->protocol != IPPROTO_TCP || !follow_tcp(w, f, family))
 			return forward(ctx, w, f, family);
 	}
-	if (find_service(w) && !is_snat_port(ctl, w->dport) && w->protocol != IPPROTO_SCTP) {
+	served = !find_service(w);
+	if (!served && !is_snat_port(ctl, w->dport) && w->protocol != IPPROTO_SCTP) {
 		count_reason(REASON_NOT_OURS);
 		return VERDICT_PASS;
 	}
-	if (w->fragment == FRAGMENT_FIRST)
-		remember_fragment(w);
 	f = find_half_open(&w->key, family);
-	if (f) {
-		__u32 exclude, retries;
-
+	if (f)
 		verdict = handle_half_open(ctx, w, f, family);
-		if (verdict != HANDLED_NOT)
-			return verdict;
-		exclude = w->exclude;
-		retries = w->retries;
-		if (find_service(w))
-			return VERDICT_PASS;
-		w->exclude = exclude;
-		w->retries = retries;
-	} else if (find_service(w)) {
+	else
+		verdict = served ? handle_recent(ctx, w, ctl, family) : HANDLED_NOT;
+	if (verdict != HANDLED_NOT)
+		return verdict;
+	if (!served) {
 		count_reason(REASON_NOT_OURS);
 		return VERDICT_PASS;
 	}
@@ -242,22 +167,27 @@ static __always_inline int slow_path(hook_ctx *ctx)
 #define TCP_STATE_FLAGS (TCP_FIN | TCP_SYN | TCP_RST)
 
 /* What stands between a known flow and the short way out. */
-static __always_inline int is_current(const struct flow_common *f, const struct control *ctl, __u32 length, int segmented)
+static __always_inline int is_current(const struct flow_common *f, const struct control *ctl, __u32 length,
+				      int segmented)
 {
 	return f->generation == ctl->generation && !f->vlan && (length <= f->mtu || segmented);
 }
 
-#ifdef HOOK_XDP
-static __always_inline void rewrite_l4(void *l4, int tcp, const struct flow_common *f)
+/*
+ * The values to rewrite with lie in the same order in a flow and in a cache line, so both serve:
+ * `tail` points at new_sport, the addresses stand before it.
+ */
+static __always_inline void rewrite_plain(void *eth, void *l4, int tcp, const struct flow_common *tail)
 {
-	*(__u32 *)l4 = *(const __u32 *)&f->new_sport;
+	rewrite_macs(eth, tail);
+	*(__u32 *)l4 = *(const __u32 *)&tail->new_sport;
+#ifdef HOOK_XDP
 	if (tcp)
-		*(__u16 *)(l4 + CHECK_OFFSET_TCP) =
-			checksum_add(*(__u16 *)(l4 + CHECK_OFFSET_TCP), f->l4_delta);
+		*(__u16 *)(l4 + CHECK_OFFSET_TCP) = checksum_add(*(__u16 *)(l4 + CHECK_OFFSET_TCP), tail->l4_delta);
 	else
-		rewrite_check(l4 + CHECK_OFFSET_UDP, f->l4_delta, 1);
-}
+		rewrite_check(l4 + CHECK_OFFSET_UDP, tail->l4_delta, 1);
 #endif
+}
 
 #ifdef HOOK_TC
 /* Last of all: the helper invalidates every pointer into the packet. */
@@ -271,21 +201,33 @@ static __always_inline int fix_l4_check(hook_ctx *ctx, __u32 l4, int tcp, __u16 
 }
 #endif
 
-/* Under tc a function of its own, for the sake of the stack that the slow path needs. */
-#ifdef HOOK_TC
-#define PLAIN static __noinline
-#else
-#define PLAIN static __always_inline
-#endif
+/* IP bytes before the payload, or 0: not plain after all. */
+static __always_inline __u32 plain_header(void *l4, void *end, __u8 protocol, __u32 ip_bytes)
+{
+	__u8 *bytes = l4;
 
-PLAIN int plain_ipv4(hook_ctx *ctx)
+	if (protocol == IPPROTO_UDP)
+		return ip_bytes + 8;
+	if (protocol != IPPROTO_TCP || l4 + 20 > end || bytes[13] & TCP_STATE_FLAGS)
+		return 0;
+	return ip_bytes + (bytes[12] >> 4) * 4;
+}
+
+/* Functions of their own where that can be borne, for the sake of the stack that the slow path needs (512 bytes). */
+#ifdef HOOK_TC
+static __noinline
+#else
+static __always_inline
+#endif
+int plain_ipv4(hook_ctx *ctx)
 {
 	void *data = packet_start(ctx), *end = packet_end(ctx);
 	struct iphdr *ip = data + ETH_HLEN;
 	void *l4 = (void *)(ip + 1);
 	struct control *ctl = get_control();
-	struct flow_common *f;
-	__u32 length, payload, ifindex;
+	const struct flow_common *tail;
+	struct cache_line4 *line;
+	__u32 length, payload, ifindex, now;
 	__u64 key[2];
 	int tcp;
 
@@ -296,46 +238,53 @@ PLAIN int plain_ipv4(hook_ctx *ctx)
 		return PLAIN_NOT;
 	tcp = ip->protocol == IPPROTO_TCP;
 	length = bpf_ntohs(ip->tot_len);
-	if (tcp) {
-		__u8 *bytes = l4;
-
-		if (l4 + 20 > end || bytes[13] & TCP_STATE_FLAGS)
-			return PLAIN_NOT;
-		payload = sizeof(*ip) + (bytes[12] >> 4) * 4;
-	} else if (ip->protocol == IPPROTO_UDP) {
-		payload = sizeof(*ip) + 8;
-	} else {
+	payload = plain_header(l4, end, ip->protocol, sizeof(*ip));
+	if (!payload)
 		return PLAIN_NOT;
-	}
 	payload = length > payload ? length - payload : 0;
 	/* Two 64-bit stores: a key written field by field stalls the lookup's loads. */
 	key[0] = *(__u64 *)&ip->saddr;
 	key[1] = *(__u32 *)l4 | (__u64)ip->protocol << 32;
-	f = find_flow(key, FAMILY_4);
-	if (!f) {
-		if (is_local_bit(ctl, local_bit(bpf_htonl(0xffff) ^ (__u32)(key[0] >> 32))))
+	now = now_stamp();
+	line = cache_at4(key, ctl, bpf_get_smp_processor_id());
+	if (line && line->addresses == key[0] && same_rest(line->rest, key[1]) && line->stamp == now &&
+	    line->generation == ctl->generation && (length <= REST_MTU(line->rest) || is_segmented_later(ctx))) {
+		__u8 bits = REST_BITS(line->rest);
+
+		payload = bits & CACHE_COUNT_PACKETS ? length : payload;
+		line->bytes += payload;
+		count_packet(line->member, bits & CACHE_FROM_CLIENT, payload);
+		ifindex = line->ifindex;
+		tail = (void *)&line->new_sport;
+	} else {
+		struct flow_common *f;
+
+		if (!is_local_bit(ctl, local_bit(bpf_htonl(0xffff) ^ (__u32)(key[0] >> 32)))) {
+			count_reason(REASON_NOT_OURS);
+			return VERDICT_PASS;
+		}
+		f = find_flow(key, FAMILY_4);
+		if (!f || !is_current(f, ctl, length, is_segmented_later(ctx)))
 			return PLAIN_NOT;
-		count_reason(REASON_NOT_OURS);
-		return VERDICT_PASS;
+		touch_flow(f, f->state & FLOW_COUNT_PACKETS ? length : payload);
+		if (line && line->stamp != now)
+			fill_line4(line, key, (void *)f - COMMON4, now, ctl->generation);
+		ifindex = f->ifindex;
+		tail = f;
 	}
-	if (!is_current(f, ctl, length, is_segmented_later(ctx)))
-		return PLAIN_NOT;
-	ifindex = f->ifindex;
-	touch_flow(f, f->state & FLOW_COUNT_PACKETS ? length : payload);
-	rewrite_macs(data, f);
-#ifdef HOOK_XDP
-	rewrite_ipv4(ip, f);
 	if (tcp && l4 + 20 > end)
 		return VERDICT_DROP;
-	rewrite_l4(l4, tcp, f);
+#ifdef HOOK_XDP
+	rewrite_ipv4(ip, tail);
+	rewrite_plain(data, l4, tcp, tail);
 #else
 	{
-		const struct flow4 *v = (void *)f - COMMON4;
+		const struct flow4 *v = (void *)tail - COMMON4;
 		__u16 addresses = fold64(diff32(key[0], v->new_saddr) + diff32(key[0] >> 32, v->new_daddr));
-		__u16 ports = port_delta(key[1], key[1] >> 16, f);
+		__u16 ports = port_delta(key[1], key[1] >> 16, tail);
 
-		rewrite_ipv4(ip, f);
-		*(__u32 *)l4 = *(const __u32 *)&f->new_sport;
+		rewrite_ipv4(ip, tail);
+		rewrite_plain(data, l4, tcp, tail);
 		if (fix_l4_check(ctx, ETH_HLEN + sizeof(*ip), tcp, addresses, ports))
 			return VERDICT_DROP;
 	}
@@ -343,14 +292,15 @@ PLAIN int plain_ipv4(hook_ctx *ctx)
 	return send_on(ctx, ifindex);
 }
 
-PLAIN int plain_ipv6(hook_ctx *ctx)
+static __noinline int plain_ipv6(hook_ctx *ctx)
 {
 	void *data = packet_start(ctx), *end = packet_end(ctx);
 	struct ipv6hdr *ip = data + ETH_HLEN;
 	void *l4 = (void *)(ip + 1);
 	struct control *ctl = get_control();
-	struct flow_common *f;
-	__u32 length, payload, ifindex;
+	const struct flow_common *tail;
+	struct cache_line6 *line;
+	__u32 length, payload, ifindex, now;
 	__u64 key[5];
 	int tcp;
 
@@ -358,55 +308,62 @@ PLAIN int plain_ipv6(hook_ctx *ctx)
 		return PLAIN_NOT;
 	tcp = ip->nexthdr == IPPROTO_TCP;
 	length = bpf_ntohs(ip->payload_len) + sizeof(*ip);
-	if (tcp) {
-		__u8 *bytes = l4;
-
-		if (l4 + 20 > end || bytes[13] & TCP_STATE_FLAGS)
-			return PLAIN_NOT;
-		payload = sizeof(*ip) + (bytes[12] >> 4) * 4;
-	} else if (ip->nexthdr == IPPROTO_UDP) {
-		payload = sizeof(*ip) + 8;
-	} else {
+	payload = plain_header(l4, end, ip->nexthdr, sizeof(*ip));
+	if (!payload)
 		return PLAIN_NOT;
-	}
 	payload = length > payload ? length - payload : 0;
 	key[0] = *(__u64 *)&ip->saddr.in6_u.u6_addr32[0];
 	key[1] = *(__u64 *)&ip->saddr.in6_u.u6_addr32[2];
 	key[2] = *(__u64 *)&ip->daddr.in6_u.u6_addr32[0];
 	key[3] = *(__u64 *)&ip->daddr.in6_u.u6_addr32[2];
 	key[4] = *(__u32 *)l4 | (__u64)ip->nexthdr << 32;
-	f = find_flow(key, FAMILY_6);
-	if (!f) {
-		__u64 folded = key[2] ^ key[3];
+	now = now_stamp();
+	line = cache_at6(key, ctl, bpf_get_smp_processor_id());
+	if (line && line->addresses[0] == key[0] && line->addresses[1] == key[1] && line->addresses[2] == key[2] &&
+	    line->addresses[3] == key[3] && same_rest(line->rest, key[4]) && line->stamp == now &&
+	    line->generation == ctl->generation && (length <= REST_MTU(line->rest) || is_segmented_later(ctx))) {
+		__u8 bits = REST_BITS(line->rest);
 
-		if (is_local_bit(ctl, local_bit((__u32)folded ^ (__u32)(folded >> 32))))
+		payload = bits & CACHE_COUNT_PACKETS ? length : payload;
+		line->bytes += payload;
+		count_packet(line->member, bits & CACHE_FROM_CLIENT, payload);
+		ifindex = line->ifindex;
+		tail = (void *)&line->new_sport;
+	} else {
+		__u64 folded = key[2] ^ key[3];
+		struct flow_common *f;
+
+		if (!is_local_bit(ctl, local_bit((__u32)folded ^ (__u32)(folded >> 32)))) {
+			count_reason(REASON_NOT_OURS);
+			return VERDICT_PASS;
+		}
+		f = find_flow(key, FAMILY_6);
+		if (!f || !is_current(f, ctl, length, is_segmented_later(ctx)))
 			return PLAIN_NOT;
-		count_reason(REASON_NOT_OURS);
-		return VERDICT_PASS;
+		touch_flow(f, f->state & FLOW_COUNT_PACKETS ? length : payload);
+		if (line && line->stamp != now)
+			fill_line6(line, key, (void *)f - COMMON6, now, ctl->generation);
+		ifindex = f->ifindex;
+		tail = f;
 	}
-	if (!is_current(f, ctl, length, is_segmented_later(ctx)))
-		return PLAIN_NOT;
-	ifindex = f->ifindex;
-	touch_flow(f, f->state & FLOW_COUNT_PACKETS ? length : payload);
-	rewrite_macs(data, f);
-#ifdef HOOK_XDP
-	rewrite_ipv6(ip, f);
 	if (tcp && l4 + 20 > end)
 		return VERDICT_DROP;
-	rewrite_l4(l4, tcp, f);
+#ifdef HOOK_XDP
+	rewrite_ipv6(ip, tail);
+	rewrite_plain(data, l4, tcp, tail);
 #else
 	{
-		const struct flow6 *v = (void *)f - COMMON6;
+		const struct flow6 *v = (void *)tail - COMMON6;
 		__u64 sum = 0;
-		__u16 ports = port_delta(key[4], key[4] >> 16, f);
+		__u16 ports = port_delta(key[4], key[4] >> 16, tail);
 		int i;
 
 #pragma unroll
 		for (i = 0; i < 4; i++)
 			sum += diff32(ip->saddr.in6_u.u6_addr32[i], v->new_saddr[i]) +
 			       diff32(ip->daddr.in6_u.u6_addr32[i], v->new_daddr[i]);
-		rewrite_ipv6(ip, f);
-		*(__u32 *)l4 = *(const __u32 *)&f->new_sport;
+		rewrite_ipv6(ip, tail);
+		rewrite_plain(data, l4, tcp, tail);
 		if (fix_l4_check(ctx, ETH_HLEN + sizeof(*ip), tcp, fold64(sum), ports))
 			return VERDICT_DROP;
 	}

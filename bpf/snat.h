@@ -25,6 +25,11 @@ static __always_inline int is_claimed(const struct work *w, const struct control
 
 static __always_inline int try_port(struct work *w, const struct control *ctl, __be16 port, const __u8 family)
 {
+	struct flow_common *m = (void *)&w->member_half + (family == FAMILY_4 ? COMMON4 : COMMON6);
+	__u64 ports = (__u64)(__u16)~w->sport + port + (__u16)~w->dport + w->chosen.port;
+
+	/* the way back undoes what the way there does */
+	m->l4_delta = ~fold64((__u64)w->address_delta + fold64(ports));
 	set_key(&w->member_key, &w->chosen.address, &w->snat, w->chosen.port, port, w->protocol, family);
 	if (is_claimed(w, ctl, family))
 		return -1;

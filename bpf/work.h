@@ -63,8 +63,8 @@ struct work {
 	__u32 vip_ifindex;
 	__u32 exclude; /* member that has just refused this client, or NO_MEMBER */
 	__u32 retries;
-	__u16 persist; /* selection came from, or belongs into, the persistence table */
 	__be16 snat_port;
+	__u16 address_delta; /* what client -> member changes in the addresses */
 	struct ip_addr snat;
 	struct member chosen;
 	__u32 egress;
@@ -120,6 +120,11 @@ static __always_inline void map_ipv4(struct ip_addr *to, __be32 address)
 static __always_inline int is_zero(const struct ip_addr *a)
 {
 	return !(a->w[0] | a->w[1] | a->w[2] | a->w[3]);
+}
+
+static __always_inline int same_address(const struct ip_addr *a, const struct ip_addr *b)
+{
+	return !((a->w[0] ^ b->w[0]) | (a->w[1] ^ b->w[1]) | (a->w[2] ^ b->w[2]) | (a->w[3] ^ b->w[3]));
 }
 
 /* Bit of an address in control.local_bitmap; user space computes the same. */

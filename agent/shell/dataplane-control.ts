@@ -2,7 +2,7 @@
 // The control word block, mapped into the agent: every store is at once what the programs read.
 import { type Clock, secondsToStamps, stampsToSeconds } from '../core/plan/clock.js';
 import { structs } from '../core/plan/layout.gen.js';
-import type { BpfMap } from '../../native/index.js';
+import { addon, type BpfMap } from '../../native/index.js';
 import type { DataplaneOptions } from './dataplane-options.js';
 
 const FIELDS = structs.control.fields;
@@ -15,6 +15,12 @@ export const CLOSED_SECONDS = 60;
 const GUARD_PER_SECOND = 200_000;
 /** Part of the guard's limit that each listener may use whatever the others do. */
 const GUARD_SHARE = 1 / 4;
+
+/** max_entries of the maps that are indexed by CPU and hash. */
+export interface ControlLines {
+  readonly cache: number;
+  readonly recent: number;
+}
 
 export class DataplaneControl {
   readonly #view: DataView;
@@ -30,8 +36,8 @@ export class DataplaneControl {
     else this.#view.setUint32(field.offset, value, true);
   }
 
-  /** All but the bitmap, which belongs to the tables. */
-  configure(options: DataplaneOptions, clock: Clock): void {
+  /** All but the bitmap, which belongs to the tables. `lines`: of cache4 and of recent, as the kernel has them. */
+  configure(options: DataplaneOptions, clock: Clock, lines: ControlLines): void {
     const { min, max } = options.snatPorts ?? SNAT_PORTS;
     const guard = (options.guardPerSecond ?? GUARD_PER_SECOND) * stampsToSeconds(1, clock);
     this.#set(FIELDS.guard_limit, Math.ceil(guard));
@@ -41,6 +47,10 @@ export class DataplaneControl {
     this.#set(FIELDS.reselect_stamps, secondsToStamps(RESELECT_SECONDS, clock));
     this.#set(FIELDS.suspect_stamps, secondsToStamps(SUSPECT_SECONDS, clock));
     this.#set(FIELDS.closed_stamps, secondsToStamps(CLOSED_SECONDS, clock));
+    const cpus = addon.possibleCpus();
+    this.#set(FIELDS.cache_cpus, cpus);
+    this.#set(FIELDS.cache_mask, Math.floor(lines.cache / cpus) - 1);
+    this.#set(FIELDS.recent_mask, Math.floor(lines.recent / cpus) - 1);
     this.#set(FIELDS.flags, 0);
     this.bumpGeneration();
   }

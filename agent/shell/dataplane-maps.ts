@@ -14,8 +14,12 @@ const REAP_KEYS = 4096;
 /** Private per-CPU memory of the programs, of no use to the next agent. */
 const SCRATCH = { hook: ['scratch', 'scratch_reply'], sys: ['scratch'] };
 
-const maxEntries = (sizes: TableSizes): Record<string, number> => ({
+const maxEntries = ({ cacheLines, recentLines, ...sizes }: TableSizes): Record<string, number> => ({
   ...sizes,
+  cache4: cacheLines * addon.possibleCpus(),
+  cache6: cacheLines * addon.possibleCpus(),
+  recent: recentLines * addon.possibleCpus(),
+  hops: sizes.members,
   pool_slots: sizes.pools,
   pool_state: sizes.pools,
   member_state: sizes.members,

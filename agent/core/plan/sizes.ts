@@ -17,6 +17,10 @@ export interface TableSizes {
   readonly interfaces: number;
   /** Bytes: a power of two and whole pages. */
   readonly events: number;
+  /** Lines of `cache4` and `cache6` per possible CPU; a power of two. */
+  readonly cacheLines: number;
+  /** Lines of `recent` per possible CPU; a power of two. */
+  readonly recentLines: number;
 }
 
 /** What an operator may set. `flows` counts flows, each of which takes two entries. */
@@ -40,7 +44,8 @@ const flowsIn = (ramBytes: number): number => {
   return Math.min(MOST_FLOWS, Math.max(FEWEST_FLOWS, Math.floor(fit)));
 };
 
-const powerOfTwoPages = (bytes: number): number => 2 ** Math.ceil(Math.log2(Math.max(4096, bytes)));
+const powerOfTwo = (n: number): number => 2 ** Math.ceil(Math.log2(n));
+const powerOfTwoPages = (bytes: number): number => powerOfTwo(Math.max(4096, bytes));
 
 /**
  * Sizes for a machine with `ramBytes` of memory: 1 GiB holds about 250,000 flows of each family in a sixth
@@ -66,9 +71,16 @@ export const tableSizes = (ramBytes: number, overrides: SizeOverrides = {}): Tab
     allowed: 65_536,
     interfaces: 256,
     events: MIB,
+    cacheLines: small ? 2048 : 16_384,
+    recentLines: small ? 4096 : 16_384,
     ...others,
   };
-  return { ...sizes, events: powerOfTwoPages(sizes.events) };
+  return {
+    ...sizes,
+    events: powerOfTwoPages(sizes.events),
+    cacheLines: powerOfTwo(sizes.cacheLines),
+    recentLines: powerOfTwo(sizes.recentLines),
+  };
 };
 
 /** Flows of each family that the tables hold. */

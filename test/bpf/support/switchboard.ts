@@ -21,6 +21,8 @@ const ALGORITHM = {
   leastConnections: enums.algorithm.ALGORITHM_LEAST_CONNECTIONS,
   sourceHash: enums.algorithm.ALGORITHM_SOURCE_HASH,
 } as const;
+/** Lines per CPU in front of the flow tables, as the agent sets them by default. */
+const CACHE_LINES = 16_384;
 export type Algorithm = keyof typeof ALGORITHM;
 type EnumReason = keyof typeof enums.reason;
 /** Without the prefix: NOT_OURS, NEW_FLOW ... */
@@ -108,7 +110,15 @@ export class Switchboard {
     directory: string,
     maxEntries: Readonly<Record<string, number>> = {},
   ) {
-    this.#object = addon.openObject(`${directory}/lb_${hook}.bpf.o`, { maxEntries });
+    const cpus = addon.possibleCpus();
+    this.#object = addon.openObject(`${directory}/lb_${hook}.bpf.o`, {
+      maxEntries: {
+        cache4: CACHE_LINES * cpus,
+        cache6: CACHE_LINES * cpus,
+        recent: CACHE_LINES * cpus,
+        ...maxEntries,
+      },
+    });
     const index = (port: Port): number => addon.ifindexByName(port, null);
     this.#ifindex = { front: index('front'), back: index('back'), thin: index('thin') };
     // Test-run with an ingress device wants that device's XDP receive queue, which veth has only under a program.
@@ -142,6 +152,9 @@ export class Switchboard {
       reselect_stamps: 8,
       suspect_stamps: 40,
       closed_stamps: 234,
+      cache_cpus: addon.possibleCpus(),
+      cache_mask: CACHE_LINES - 1,
+      recent_mask: CACHE_LINES - 1,
       ...spec.control,
       local_bitmap: localBitmap([...vips, ...own, ...(spec.local ?? [])]),
     };
