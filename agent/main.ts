@@ -31,16 +31,16 @@ import { Watcher } from './shell/watcher.js';
 
 /** A running agent; `stop` leaves the datapath and HAProxy at work. */
 export interface Agent {
-  readonly log: FastifyBaseLogger;
   readonly port: number;
   stop(): Promise<void>;
 }
 
+/** Keys and certificates never reach the log. */
+export const createLog = (): FastifyBaseLogger =>
+  pino({ redact: ['heartbeatKey', '*.heartbeatKey', '*.key', '*.cert'] });
+
 /** Resolves when the API is bound. Waits as long as files of the boot are missing. */
-export const startAgent = async (file: string): Promise<Agent> => {
-  const log: FastifyBaseLogger = pino({
-    redact: ['heartbeatKey', '*.heartbeatKey', '*.key', '*.cert'],
-  });
+export const startAgent = async (file: string, log: FastifyBaseLogger): Promise<Agent> => {
   let config = await awaitStart(() => readAgentConfig(file), log);
   const pair = { cert: config.serverCert, ca: config.serverCa };
   await awaitStart(() => loadPair(pair), log);
@@ -175,7 +175,6 @@ export const startAgent = async (file: string): Promise<Agent> => {
   const port = typeof address === 'object' && address !== null ? address.port : config.bindPort;
   log.info({ host: config.bindHost, port }, 'agent ready');
   return {
-    log,
     port,
     stop: async () => {
       await app.close();

@@ -29,11 +29,16 @@ fi
 exec nc -uzv -w1 "$1" "$2" > /dev/null 2>&1
 `;
 
-/** HAProxy calls checks with NOT_USED NOT_USED ADDRESS PORT. */
-const UDP_WRAPPER = UDP_CHECK.replace(
-  'udp_check.sh ADDRESS',
-  'udp NOT_USED NOT_USED ADDRESS',
-).replaceAll('"$1" "$2"', '"$3" "$4"');
+/**
+ * The same for HAProxy, which calls checks with NOT_USED NOT_USED ADDRESS PORT and gives them no more than the
+ * interval between two checks, which may be one second: netcat alone takes as much. The second datagram fails
+ * where the first one was answered with ICMP.
+ */
+const UDP_WRAPPER = `#!/bin/bash
+# Made by amphora-agent. Usage: udp NOT_USED NOT_USED ADDRESS PORT
+exec 2> /dev/null
+exec 3<> "/dev/udp/$3/$4" && printf X >&3 && sleep 0.7 && printf X >&3
+`;
 
 const SCTP_WRAPPER = `#!/bin/bash
 # Made by amphora-agent. Usage: sctp NOT_USED NOT_USED ADDRESS PORT

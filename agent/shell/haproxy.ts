@@ -87,7 +87,7 @@ export class Haproxy {
   async stop(loadBalancerId: string): Promise<void> {
     try {
       await this.#options.services.stop(await this.#service(loadBalancerId));
-      await removePath(this.#options.store.remainderFile(loadBalancerId));
+      await this.#options.store.removeRuntime(loadBalancerId);
     } catch (error) {
       const body = { message: 'Error stopping haproxy', details: textOf(error) };
       throw new AgentError('SERVICE_FAILED', body, { cause: error });

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // The network namespace that everything tenant-facing lives in, and how its kernel must behave.
-import { access } from 'node:fs/promises';
 import { run } from './run.js';
 
 /** Where `ip netns` keeps its handles; also what the units and the addon open. */
@@ -38,7 +37,11 @@ const NEIGHBOUR_SYSCTLS: readonly string[] = ['ipv4', 'ipv6'].flatMap((family) =
 /** Makes the namespace if it is missing and brings an existing one to the state we need. Idempotent. */
 export const prepareNamespace = async (name: string): Promise<void> => {
   const netns = namespacePath(name);
-  if (!(await exists(netns))) await run('ip', ['netns', 'add', name]);
+  if (!(await isNamespace(netns))) {
+    // A name without a namespace behind it stays where a mount was lost.
+    await run('ip', ['netns', 'delete', name]).catch(() => undefined);
+    await run('ip', ['netns', 'add', name]);
+  }
   await run('ip', ['link', 'set', 'lo', 'up'], { netns });
   await run('sysctl', ['-q', '-e', '-w', ...SYSCTLS], { netns });
   // Refused inside a container whose /proc/sys is read-only: then the defaults must do.
@@ -52,8 +55,8 @@ export const prepareInterface = async (netns: string, name: string): Promise<voi
   await run('sysctl', ['-q', '-e', '-w', ...keys, `net/ipv6/conf/${name}/forwarding=1`], { netns });
 };
 
-const exists = (path: string): Promise<boolean> =>
-  access(path).then(
+const isNamespace = (netns: string): Promise<boolean> =>
+  run('true', [], { netns }).then(
     () => true,
     () => false,
   );

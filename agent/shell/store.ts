@@ -2,7 +2,7 @@
 // The state on disk, which is the truth: the reference's files (contract, appendix B), and beside them a copy
 // of each config that was committed. An upload alone changes nothing (P11), also not over a restart.
 import { createHash } from 'node:crypto';
-import { mkdir, readdir, rename } from 'node:fs/promises';
+import { mkdir, readdir, rename, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isName } from '../core/model/ids.js';
 import type { FirewallRule } from '../core/network/rules.js';
@@ -46,6 +46,15 @@ export class Store {
   /** What HAProxy runs: the upload without what the datapath serves. */
   remainderFile(loadBalancerId: string): string {
     return join(this.#options.stateDirectory, 'remainder', `${loadBalancerId}.cfg`);
+  }
+
+  /** What a HAProxy that no longer runs left behind, and its directory if nothing else is in it. */
+  async removeRuntime(loadBalancerId: string): Promise<void> {
+    const directory = this.directory(loadBalancerId);
+    await removePath(this.remainderFile(loadBalancerId));
+    await removePath(this.statsSocket(loadBalancerId));
+    await removePath(join(directory, 'servers-state'));
+    await rmdir(directory).catch(() => undefined);
   }
 
   uploadFile(kind: ConfigKind, id: string): string {
