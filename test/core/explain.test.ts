@@ -240,6 +240,23 @@ t.test('people get a table: a row per listener, further addresses and reasons be
   });
 });
 
+t.test('the table tells how a pool chooses, sticks and is checked', async (t) => {
+  const files = ['a37-udp-hm-persist', 'a14-connection-limit'].flatMap((name) =>
+    cases.filter((one) => one.name === name).flatMap(({ uploads }) => uploads.slice(0, 1)),
+  );
+  const { lines } = await run(files.map(({ path }) => path));
+  t.match(lines.join('\n'), /ROUND_ROBIN over 3, sticky by SOURCE_IP, UDP-CONNECT monitor {2}l4: /);
+  t.match(lines.join('\n'), /ROUND_ROBIN over 2 {2}/);
+});
+
+t.test('the limit that LVS gives each member is shown as the operator’s', async (t) => {
+  const [upload] = cases.find(({ name }) => name === 'a36-udp')?.uploads ?? [];
+  const text = upload?.text.replaceAll('weight 1', 'weight 1\n        uthreshold 9') ?? '';
+  const file = join(t.testdir({ 'a.conf': text }), 'a.conf');
+  const { lines } = await run(['--json', file]);
+  t.match(JSON.parse(lines[0] ?? ''), { listeners: [{ connectionLimit: 9 }] });
+});
+
 t.test('the paths that a config may name follow the options', async (t) => {
   const folder = t.testdir({
     'a.cfg': 'global\n    stats socket /srv/amphora/x.sock mode 0666 level user\n',

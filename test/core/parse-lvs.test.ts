@@ -213,6 +213,12 @@ const monitors: readonly (readonly [string, string[], object, object])[] = [
     { type: 'HTTP', httpMethod: 'GET', httpPath: '/health', expectedCodes: [200, 204] },
     { monitorAddress: null, monitorPort: null },
   ],
+  [
+    'HTTPS without words',
+    ['SSL_GET {', '}'],
+    { type: 'HTTPS', httpPath: '/', expectedCodes: [], timeoutSeconds: 5 },
+    { monitorAddress: null, monitorPort: null },
+  ],
 ];
 for (const [what, lines, monitor, target] of monitors) {
   t.test(`the monitor ${what}`, async (t) => {

@@ -195,6 +195,12 @@ const odd: readonly (readonly [string, number, string, string])[] = [
   ['a TLS server', inBackend, '    server x 10.1.0.2:80 ssl verify none', 'server-tls'],
   ['a server of the other family', inBackend, '    server x 2001:db8::1:80', 'family-mix'],
   ['a server on this machine', inBackend, '    server x 127.0.0.1:80', 'member-local'],
+  [
+    'a check by ALPN of a PROXY server',
+    inBackend,
+    '    server x 10.1.0.2:80 check check-alpn h2 send-proxy',
+    'proxy-protocol',
+  ],
   ['a server at the VIP', inBackend, '    server x 10.0.0.1:81', 'member-local'],
   ['a stick rule of its own', inBackend, '    stick on hdr(x)', 'unknown-directive'],
 ];
@@ -210,6 +216,30 @@ for (const [what, after, line, code] of odd) {
     );
   });
 }
+
+t.test('backup members one at a time are HAProxy’s business', async (t) => {
+  const backups = ['x', 'y'].map((id, i) => `    server ${id} 10.1.0.${i + 2}:80 backup`);
+  const engine = (...lines: string[]) =>
+    parseHaproxyConfig(withLines(inBackend, ...lines)).listeners[0]?.engine;
+  t.equal(engine(...backups), 'haproxy');
+  t.equal(engine(...backups, '    option allbackups'), 'datapath');
+  t.equal(engine(...backups.slice(1)), 'datapath', 'a single one needs no option');
+});
+
+t.test('a limit of 0 is none of the listener’s own', async (t) => {
+  const [listener] = parseHaproxyConfig(withLines(inFrontend, '    maxconn 0')).listeners;
+  t.equal(listener?.connectionLimit, null);
+});
+
+t.test('a default backend that is not there is HAProxy’s to complain of', async (t) => {
+  const [listener] = parseHaproxyConfig(base.slice(0, 9).join('\n')).listeners;
+  t.match(listener, { engine: 'haproxy', defaultPool: null, reasons: [{ code: 'no-backend' }] });
+});
+
+t.test('a frontend without an address is HAProxy’s to complain of', async (t) => {
+  const [listener] = parseHaproxyConfig('frontend l1\n    mode tcp\n').listeners;
+  t.match(listener, { engine: 'haproxy', reasons: [{ code: 'no-bind' }] });
+});
 
 /** Values that look like danger and are none. */
 const harmless: readonly (readonly [string, number, string])[] = [

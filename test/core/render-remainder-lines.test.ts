@@ -121,6 +121,16 @@ const checks: readonly (readonly [string, readonly string[], readonly string[]])
     ['option httpchk GET / HTTP/1.1\\r\\nHost:\\ a', 'http-check send hdr Host a'],
     ['option httpchk GET / HTTP/1.1', 'http-check send hdr Host a'],
   ],
+  [
+    'a line end alone',
+    ["option httpchk GET '' '\\r\\n\\r\\nx'"],
+    ["option httpchk GET '' '\\r\\n\\r\\nx'"],
+  ],
+  [
+    'words that need quotes',
+    ['option httpchk GET /\\#\\ \\" HTTP/1.0\\r\\nnonsense'],
+    ['option httpchk GET /\\#\\ \\" HTTP/1.0'],
+  ],
   ['a check of today', ['option httpchk GET /  HTTP/1.0'], ['option httpchk GET /  HTTP/1.0']],
   ['a check without more', ['option httpchk'], ['option httpchk']],
 ];
