@@ -59,6 +59,15 @@ static __always_inline void set_key(void *key, const struct ip_addr *src, const 
 	}
 }
 
+static __always_inline int same_key(const void *a, const void *b, const __u8 family)
+{
+	const __u64 *x = a, *y = b;
+
+	if (family == FAMILY_4)
+		return x[0] == y[0] && x[1] == y[1];
+	return x[0] == y[0] && x[1] == y[1] && x[2] == y[2] && x[3] == y[3] && x[4] == y[4];
+}
+
 /* Key of the packet itself, from what the parser left in `w`. */
 static __always_inline void set_packet_key(struct work *w)
 {

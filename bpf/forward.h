@@ -32,13 +32,29 @@ static __always_inline void touch_flow(struct flow_common *f, __u64 bytes)
 	count_packet(f->member, f->state & FLOW_FROM_CLIENT, bytes);
 }
 
-/* Smallest MTU of the two interfaces that the flow touches. */
-static __always_inline __u32 path_mtu(const struct work *w, const struct flow_common *f)
+static __always_inline __u32 ingress_mtu(const struct work *w, const struct control *ctl)
 {
-	__u32 number = w->ifindex, mtu = f->mtu;
-	struct interface *i = bpf_map_lookup_elem(&interfaces, &number);
+	__u32 number = w->ifindex, at = number & 63;
+	struct link *l = bpf_map_lookup_elem(&links, &at);
+	struct interface *i;
 
-	return i && i->mtu && (!mtu || i->mtu < mtu) ? i->mtu : mtu;
+	if (!l)
+		return 0;
+	if (l->ifindex == number && l->generation == ctl->generation)
+		return l->mtu;
+	i = bpf_map_lookup_elem(&interfaces, &number);
+	l->ifindex = number;
+	l->mtu = i ? i->mtu : 0;
+	l->generation = ctl->generation;
+	return l->mtu;
+}
+
+/* Smallest MTU of the two interfaces that the flow touches. */
+static __always_inline __u32 path_mtu(const struct work *w, const struct flow_common *f, const struct control *ctl)
+{
+	__u32 in = ingress_mtu(w, ctl), out = f->mtu;
+
+	return in && (!out || in < out) ? in : out;
 }
 
 #define TCP_OPTION_MSS 2
@@ -74,13 +90,14 @@ static __always_inline __u32 find_mss(hook_ctx *ctx, struct work *w)
 }
 
 /* Lowers the MSS of a SYN to what fits the narrower of the two links (RFC 4459, 3.2). */
-static __always_inline void clamp_mss(hook_ctx *ctx, struct work *w, const struct flow_common *f, const __u8 family)
+static __always_inline void clamp_mss(hook_ctx *ctx, struct work *w, const struct flow_common *f,
+				      const struct control *ctl, const __u8 family)
 {
-	__u32 headers = family == FAMILY_4 ? 40 : 60, mtu = path_mtu(w, f), at;
+	__u32 headers = family == FAMILY_4 ? 40 : 60, mtu = path_mtu(w, f, ctl), at;
 	__u16 mss, wanted; /* network order, as summed */
 	__u16 delta;
 
-	if (mtu <= headers)
+	if (mtu <= headers || (w->mss && w->mss <= mtu - headers))
 		return;
 	at = find_mss(ctx, w);
 	if (!at || load_bytes(ctx, at, &mss, 2) || bpf_ntohs(mss) <= mtu - headers)
@@ -210,7 +227,7 @@ static __always_inline int forward_known(hook_ctx *ctx, struct work *w, struct f
 		up = 1; /* the kernel fragments */
 	}
 	if (w->protocol == IPPROTO_TCP && w->tcp_flags & TCP_SYN && w->fragment == FRAGMENT_NONE)
-		clamp_mss(ctx, w, f, family);
+		clamp_mss(ctx, w, f, ctl, family);
 	touch_flow(f, f->state & FLOW_COUNT_PACKETS ? w->length : w->payload);
 	ifindex = f->ifindex;
 	vlan = f->vlan;

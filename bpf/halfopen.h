@@ -249,6 +249,7 @@ static __always_inline struct flow_common *find_recent_half(hook_ctx *ctx, struc
 {
 	__u32 number = r->member;
 	struct member *m = bpf_map_lookup_elem(&members, &number);
+	struct flow_common *f;
 	int hop;
 
 	if (!m)
@@ -259,7 +260,12 @@ static __always_inline struct flow_common *find_recent_half(hook_ctx *ctx, struc
 	if ((hop != HOP_OK && hop != HOP_UNRESOLVED) || choose_source(w))
 		return NULL;
 	set_key(&w->member_key, &w->chosen.address, &w->snat, w->chosen.port, r->snat_port, w->protocol, family);
-	return find_half_open(&w->member_key, family);
+	f = find_half_open(&w->member_key, family);
+	if (!f)
+		return NULL;
+	/* the port may serve another client by now */
+	set_twin_key(&w->client_key, f, w->protocol, family);
+	return same_key(&w->client_key, &w->key, family) ? f : NULL;
 }
 
 /* A client's packet of a flow that has no client half yet: a repeated SYN, or the next datagram. */

@@ -297,6 +297,13 @@ struct hop {
 	__u8 dmac[6], smac[6];
 };
 
+/* Per CPU: an interface's MTU, for the MSS of SYNs that come in by it. */
+struct link {
+	__u32 ifindex;
+	__u32 generation;
+	__u32 mtu;
+};
+
 /* Per CPU: a VIP that the kernel was seen to own in this stamp unit. */
 struct local_vip {
 	struct ip_addr address;

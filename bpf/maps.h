@@ -62,6 +62,7 @@ MAP(cache6, BPF_MAP_TYPE_ARRAY, __u32, struct cache_line6, 1, BPF_F_MMAPABLE);
 MAP(recent, BPF_MAP_TYPE_ARRAY, __u32, struct recent, 1024, BPF_F_MMAPABLE);
 MAP(hops, BPF_MAP_TYPE_PERCPU_ARRAY, __u32, struct hop, 1024, 0);
 MAP(local_vips, BPF_MAP_TYPE_PERCPU_ARRAY, __u32, struct local_vip, 256, 0);
+MAP(links, BPF_MAP_TYPE_PERCPU_ARRAY, __u32, struct link, 64, 0);
 MAP(fragments, BPF_MAP_TYPE_LRU_HASH, struct fragment_key, struct fragment, 4096, 0);
 MAP(persistence, BPF_MAP_TYPE_LRU_HASH, struct persist_key, struct persist, 16384, 0);
 

@@ -19,12 +19,13 @@ static __always_inline int is_allowed(struct work *w)
 }
 
 /* New flows per CPU and stamp unit: above the limit, listeners over their share lose packets. */
-static __always_inline int is_guarded(const struct control *ctl, struct listener_counters *lc)
+static __always_inline int is_guarded(const struct control *ctl, __u32 number)
 {
+	struct listener_counters *lc = bpf_map_lookup_elem(&listener_counters, &number);
 	__u32 zero = 0, now = now_stamp();
 	struct guard *g = bpf_map_lookup_elem(&guard, &zero);
 
-	if (!g || !ctl->guard_limit)
+	if (!g || !lc || !ctl->guard_limit)
 		return 0;
 	if (g->stamp != now) {
 		g->stamp = now;
@@ -36,7 +37,11 @@ static __always_inline int is_guarded(const struct control *ctl, struct listener
 	}
 	g->count++;
 	lc->guard_count++;
-	return g->count > ctl->guard_limit && lc->guard_count > ctl->guard_share;
+	if (g->count <= ctl->guard_limit || lc->guard_count <= ctl->guard_share)
+		return 0;
+	lc->dropped_guard++;
+	count_reason(REASON_GUARD);
+	return 1;
 }
 
 /* Nobody serves it: say so, as the client of a closed port would hear. */
@@ -127,11 +132,8 @@ static __always_inline int open_flow(hook_ctx *ctx, struct work *w, const __u8 f
 		count_reason(REASON_ACL);
 		return VERDICT_DROP;
 	}
-	if (is_guarded(ctl, lc)) {
-		lc->dropped_guard++;
-		count_reason(REASON_GUARD);
+	if (w->protocol != IPPROTO_TCP && is_guarded(ctl, w->listener))
 		return VERDICT_DROP;
-	}
 	if (l->connection_limit && ls->open >= l->connection_limit) {
 		lc->refused_limit++;
 		count_reason(REASON_LIMIT);

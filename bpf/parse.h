@@ -47,6 +47,13 @@ static __always_inline int parse_l4(void *data, void *end, struct work *w)
 		w->sport = tcp->source;
 		w->dport = tcp->dest;
 		w->tcp_flags = ((__u8 *)tcp)[13];
+		w->mss = 0;
+		if (w->tcp_flags & TCP_SYN && header > sizeof(*tcp) && (void *)(tcp + 1) + 4 <= end) {
+			__u8 *option = (void *)(tcp + 1);
+
+			if (option[0] == 2 && option[1] == 4)
+				w->mss = option[2] << 8 | option[3];
+		}
 	} else if (w->protocol == IPPROTO_UDP || w->protocol == IPPROTO_SCTP) {
 		__be16 *ports = data + l4;
 

@@ -67,6 +67,8 @@ static __always_inline int handle_later_fragment(hook_ctx *ctx, struct work *w, 
 	return f ? forward(ctx, w, f, family) : VERDICT_PASS;
 }
 
+#define UNKNOWN (-1)
+
 static __always_inline int handle(hook_ctx *ctx, struct work *w, const __u8 family)
 {
 	struct control *ctl = get_control();
@@ -88,12 +90,17 @@ static __always_inline int handle(hook_ctx *ctx, struct work *w, const __u8 fami
 	set_packet_key(w);
 	if (w->fragment == FRAGMENT_FIRST)
 		remember_fragment(w);
+	/* A flood of SYNs ends here, before it costs more lookups. */
+	served = w->protocol == IPPROTO_TCP && is_opening(w) ? !find_service(w) : UNKNOWN;
+	if (served == 1 && is_guarded(ctl, w->listener))
+		return VERDICT_DROP;
 	f = find_flow(&w->key, family);
 	if (f) {
 		if (w->protocol != IPPROTO_TCP || !follow_tcp(w, f, family))
 			return forward(ctx, w, f, family);
 	}
-	served = !find_service(w);
+	if (served == UNKNOWN)
+		served = !find_service(w);
 	if (!served && !is_snat_port(ctl, w->dport) && w->protocol != IPPROTO_SCTP) {
 		count_reason(REASON_NOT_OURS);
 		return VERDICT_PASS;
@@ -134,7 +141,7 @@ __noinline int handle6(hook_ctx *ctx)
 #define HEADERS_MAX (ETH_HLEN + 4 + 60 + 60)
 
 /* Fills the packet part of the work area. Returns the family, or 0: not for us. */
-__noinline int read_packet(hook_ctx *ctx)
+static __always_inline int read_packet(hook_ctx *ctx)
 {
 	struct work *w = get_work();
 	int tci = -1, result;

@@ -49,7 +49,7 @@ struct slot_walk {
 	__u32 fallback;
 };
 
-static long try_slot(__u32 turn, struct slot_walk *walk)
+static __always_inline long consider_slot(struct slot_walk *walk)
 {
 	__u32 row = 1 + walk->at;
 	struct pool_slot *slot = bpf_map_lookup_elem(walk->slots, &row);
@@ -66,6 +66,11 @@ static long try_slot(__u32 turn, struct slot_walk *walk)
 	return 0;
 }
 
+static long try_slot(__u32 turn, struct slot_walk *walk)
+{
+	return consider_slot(walk);
+}
+
 /* From row `start` on, the first member that nothing speaks against; else the first that is not full. */
 static __always_inline __u32 walk_slots(void *slots, __u32 start, __u32 count, __u32 exclude)
 {
@@ -80,7 +85,7 @@ static __always_inline __u32 walk_slots(void *slots, __u32 start, __u32 count, _
 	};
 
 	/* the first row nearly always does, and costs no loop */
-	if (!try_slot(0, &walk) && count > 1)
+	if (!consider_slot(&walk) && count > 1)
 		bpf_loop((count < SELECT_TRIES ? count : SELECT_TRIES) - 1, try_slot, &walk, 0);
 	return walk.member != NO_MEMBER ? walk.member : walk.fallback;
 }

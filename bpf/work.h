@@ -55,6 +55,7 @@ struct work {
 	__u32 length;  /* IP packet, header included */
 	__u32 payload; /* behind the L4 header */
 	__be32 fragment_id;
+	__u16 mss;    /* of a SYN whose first option it is, else 0 */
 	__u32 ifindex; /* ingress */
 
 	/* a new flow in the making */

@@ -271,6 +271,14 @@ export const structs = {
       smac: { offset: 50, kind: 'u8', count: 6 },
     },
   },
+  link: {
+    size: 12,
+    fields: {
+      ifindex: { offset: 0, kind: 'u32', count: 1 },
+      generation: { offset: 4, kind: 'u32', count: 1 },
+      mtu: { offset: 8, kind: 'u32', count: 1 },
+    },
+  },
   local_vip: {
     size: 24,
     fields: {

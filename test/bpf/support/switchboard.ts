@@ -102,6 +102,7 @@ const HIGHEST_NUMBER = 40;
 export class Switchboard {
   readonly #object: BpfObject;
   readonly #links: BpfLink[] = [];
+  #generation = 0;
   #control: Readonly<Record<string, number | Uint8Array>> = {};
   readonly #ifindex: Readonly<Record<Port, number>>;
 
@@ -146,7 +147,7 @@ export class Switchboard {
     const vips = spec.listeners.flatMap((listener) => listener.vips ?? [VIP4, VIP6]);
     const own = Object.values(PORTS).flatMap(({ addresses }) => addresses.map(withoutPrefix));
     const control = {
-      generation: 1,
+      generation: (this.#generation += 1), // what CPUs keep of earlier tables is void
       snat_port_min: 20000,
       snat_port_max: 29999,
       reselect_stamps: 8,
