@@ -54,7 +54,12 @@ export const buildBed = async (options: BedOptions): Promise<Bed> => {
     for (const part of started.reverse()) await part.remove();
   };
   try {
-    const vm = await AmphoraVm.boot(world, options);
+    const bpf = process.env['AMPHORA_BPF']; // objects of another build
+    const lines = [
+      ...(options.options ?? []),
+      ...(bpf === undefined ? [] : [`bpf_directory = ${bpf}`]),
+    ];
+    const vm = await AmphoraVm.boot(world, { ...options, options: lines });
     started.push({ remove: () => vm.destroy() });
     vm.startAgent();
     const controller = new Controller(world);
@@ -70,6 +75,11 @@ export const buildBed = async (options: BedOptions): Promise<Bed> => {
       servers.set(member, server);
       return server;
     };
+    started.push({
+      remove: async () => {
+        await Promise.all([...servers.values()].map((server) => server.stop()));
+      },
+    });
     await Promise.all((Object.keys(world.members) as MemberName[]).map(startServer));
     await controller.waitForAgent();
     await controller.plugVip();

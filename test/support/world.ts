@@ -185,10 +185,12 @@ const setUpMember = async (
   namespace: Namespace,
   home: (typeof MEMBERS)[MemberName],
 ): Promise<void> => {
+  // m5 sends what its hop can carry and still offers full segments, so that clients must learn.
+  const narrow = home.network === 'far' ? 'mtu 1400 advmss 1460' : '';
   await namespace.ip(
     `address add ${home.v4}/24 dev eth0`,
     `address add ${home.v6}/64 dev eth0`,
-    ...GATEWAYS[home.network].map((gateway) => `route add default via ${gateway}`),
+    ...GATEWAYS[home.network].map((gateway) => `route add default via ${gateway} ${narrow}`),
   );
   await namespace.sysctl({
     'net.core.somaxconn': 65535,
