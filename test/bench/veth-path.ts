@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: Apache-2.0
+// The whole path over two veth pairs, client - amphora - member: CPU time per 64-byte datagram from the
+// generator to the sink, ours beside nftables' DNAT and masquerade in the same minute.
+import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { packIndex } from '../../agent/core/plan/encode.js';
+import { addon, type BpfObject } from '../../native/index.js';
+import { Switchboard, type Hook } from '../bpf/support/switchboard.js';
+import { GATEWAY_MAC, memberMac, PORTS, VIP4 } from '../bpf/support/world.js';
+import { ipBytes } from '../support/address.js';
+import { buildPacket } from '../support/packet.js';
+import { FarEnd } from './far-end.js';
+import type { Row } from './subjects.js';
+
+const MEMBER = '10.1.0.11';
+const CLIENT = '100.64.0.0';
+const VIP_PORT = 53;
+const MEMBER_PORT = 5353;
+const FIRST_PORT = 10000;
+const CPU = 1;
+
+export interface PathOptions {
+  readonly generator: string;
+  readonly program: string;
+  readonly objects: string;
+  readonly packets: number;
+  readonly batches: number;
+}
+
+interface Rows {
+  readonly rows: readonly Row[];
+  /** Ours by XDP over nftables, both with the generator's own cost taken off, at 1 flow. */
+  readonly ratio: number;
+  /** The same with the generator in both. */
+  readonly grossRatio: number;
+}
+
+export class VethPath {
+  readonly #object: BpfObject;
+  readonly #programId: string;
+
+  private constructor(
+    readonly options: PathOptions,
+    readonly client: FarEnd,
+    readonly member: FarEnd,
+  ) {
+    this.#object = addon.openObject(options.generator);
+    const fd = this.#object.programFd('generate');
+    const info = readFileSync(`/proc/self/fdinfo/${fd}`, 'utf8');
+    this.#programId = /prog_id:\s*(\d+)/.exec(info)?.[1] ?? '';
+  }
+
+  /** The world must have been built. */
+  static async open(options: PathOptions): Promise<VethPath> {
+    const client = await FarEnd.open({
+      port: 'front',
+      mac: GATEWAY_MAC,
+      address: '10.0.0.1',
+      gateway: '10.0.0.2',
+      gatewayMac: PORTS.front.mac,
+    });
+    const member = await FarEnd.open({
+      port: 'back',
+      mac: memberMac(MEMBER),
+      address: MEMBER,
+      gateway: '10.1.0.2',
+      gatewayMac: PORTS.back.mac,
+    });
+    return new VethPath(options, client, member);
+  }
+
+  measure(flows: readonly number[]): Rows {
+    const empty = flows.map((count) =>
+      this.#batches(`generator alone, ${count} flows`, count, true),
+    );
+    const xdp = this.#ours('xdp', flows);
+    const tc = this.#ours('tc', flows);
+    const nft = this.#nftables(flows);
+    const [none, ours, theirs] = [empty[0], xdp[0], nft[0]];
+    if (!none || !ours || !theirs) throw new Error('nothing was measured');
+    return {
+      rows: [...empty, ...xdp, ...tc, ...nft],
+      ratio: (ours.minimum - none.minimum) / (theirs.minimum - none.minimum),
+      grossRatio: ours.minimum / theirs.minimum,
+    };
+  }
+
+  close(): void {
+    this.#object.close();
+    this.client.close();
+    this.member.close();
+  }
+
+  #ours(hook: Hook, flows: readonly number[]): Row[] {
+    const sizes = { flows4: 131_072, half4: 65_536 };
+    const board = new Switchboard(hook, this.options.objects, sizes);
+    const attached = hook === 'tc' ? attachTc(board) : null;
+    const dropSinks = hook === 'xdp' ? this.#sinkXdp() : this.#sinkTc();
+    try {
+      board.reset({
+        control: { snat_port_min: 1024, snat_port_max: 65535 },
+        listeners: [
+          {
+            vips: [VIP4],
+            protocol: 'udp',
+            port: VIP_PORT,
+            members: [{ address: MEMBER, port: MEMBER_PORT }],
+          },
+        ],
+      });
+      return flows.map((count) => this.#batches(`ours by ${hook}, ${count} flows`, count));
+    } finally {
+      dropSinks();
+      attached?.();
+      board.close();
+    }
+  }
+
+  #nftables(flows: readonly number[]): Row[] {
+    setGro('front', true);
+    const dropSink = this.#sinkTc();
+    nft([
+      'add table ip bench',
+      'add chain ip bench pre { type nat hook prerouting priority dstnat; }',
+      'add chain ip bench post { type nat hook postrouting priority srcnat; }',
+      `add rule ip bench pre ip daddr ${VIP4} udp dport ${VIP_PORT} dnat to ${MEMBER}:${MEMBER_PORT}`,
+      'add rule ip bench post oifname "back" masquerade',
+    ]);
+    try {
+      return flows.map((count) =>
+        this.#batches(`nftables DNAT + masquerade, ${count} flows`, count),
+      );
+    } finally {
+      nft(['delete table ip bench']);
+      dropSink();
+      setGro('front', false);
+    }
+  }
+
+  /** CPU per packet that arrived; a batch that loses more than a hundredth counts as failed. */
+  #batches(subject: string, flows: number, drop = false): Row {
+    this.#plan(flows, drop);
+    this.#generate(Math.max(flows * 3, 100_000));
+    const figures = Array.from({ length: this.options.batches }, () => {
+      const before = this.#arrived();
+      const cpu = this.#generate(this.options.packets);
+      const arrived = drop ? this.options.packets : this.#arrived() - before;
+      if (arrived < this.options.packets * 0.99)
+        throw new Error(`${subject}: ${arrived} of ${this.options.packets} arrived`);
+      return cpu / arrived;
+    }).sort((a, b) => a - b);
+    const [minimum = 0] = figures;
+    return {
+      subject: subject.replace(' 1 flows', ' 1 flow'),
+      minimum,
+      median: figures[figures.length >> 1] ?? minimum,
+      runs: figures.length,
+    };
+  }
+
+  #generate(count: number): number {
+    const args = [this.#programId, String(count), String(CPU)];
+    const answer: unknown = JSON.parse(this.client.run(this.options.program, args));
+    if (typeof answer !== 'object' || answer === null || !('cpu_ns' in answer))
+      throw new Error('the generator said nothing');
+    return Number(answer.cpu_ns);
+  }
+
+  #plan(flows: number, drop: boolean): void {
+    const frame = buildPacket({
+      ethernet: { source: GATEWAY_MAC, destination: PORTS.front.mac },
+      ip: { source: '0.0.0.0', destination: VIP4, checksum: 0 },
+      transport: { kind: 'udp', source: 0, destination: VIP_PORT, checksum: 0 },
+      payload: Buffer.alloc(22, 0x61),
+    });
+    const record = Buffer.alloc(96);
+    record.set(frame);
+    record.writeUInt32LE(addon.ifindexByName(this.client.device, this.client.netns), 64);
+    record.writeUInt32LE(flows - 1, 68);
+    record.writeUInt32LE(ipBytes(CLIENT).readUInt32BE(0), 72);
+    record.writeUInt32LE(FIRST_PORT, 76);
+    record.writeUInt32LE(sumOf(frame.subarray(14, 34)), 80);
+    const pseudo = Buffer.from([...ipBytes(VIP4), 0, 17, 0, 30]);
+    record.writeUInt32LE(sumOf(Buffer.concat([pseudo, frame.subarray(34)])), 84);
+    record.writeUInt32LE(drop ? 1 : 0, 88);
+    this.#object.map('plan').update(packIndex(0), record);
+  }
+
+  #arrived(): number {
+    const counts = Buffer.from(this.#object.map('arrived').lookup(packIndex(0)) ?? []);
+    let sum = 0;
+    for (let at = 0; at < counts.length; at += 8) sum += Number(counts.readBigUInt64LE(at));
+    return sum;
+  }
+
+  #sinkXdp(): () => void {
+    const { netns, device } = this.member;
+    const ifindex = addon.ifindexByName(device, netns);
+    const programFd = this.#object.programFd('sink_xdp');
+    const link = addon.attachXdp({ programFd, ifindex, netns, mode: 'native' });
+    return () => {
+      link.detach();
+      link.close();
+    };
+  }
+
+  #sinkTc(): () => void {
+    const { netns, device } = this.member;
+    const where = { ifindex: addon.ifindexByName(device, netns), netns, priority: 1, handle: 1 };
+    addon.attachTc({ programFd: this.#object.programFd('sink_tc'), ...where });
+    return () => {
+      addon.detachTc(where);
+    };
+  }
+}
+
+/** Both sides of the amphora; the generator's frames need NAPI where no XDP program is. */
+const attachTc = (board: Switchboard): (() => void) => {
+  const places = (['front', 'back'] as const).map((port) => ({
+    ifindex: board.ifindex(port),
+    netns: null,
+    priority: 1,
+    handle: 1,
+  }));
+  setGro('front', true);
+  for (const place of places) addon.attachTc({ programFd: board.programFd(), ...place });
+  return () => {
+    for (const place of places) addon.detachTc(place);
+    setGro('front', false);
+  };
+};
+
+const setGro = (device: string, on: boolean): void => {
+  execFileSync('ethtool', ['-K', device, 'gro', on ? 'on' : 'off']);
+};
+
+const nft = (commands: readonly string[]): void => {
+  execFileSync('nft', ['-f', '-'], { input: `${commands.join('\n')}\n` });
+};
+
+const sumOf = (bytes: Uint8Array): number => {
+  let sum = 0;
+  for (let at = 0; at < bytes.length; at += 2)
+    sum += ((bytes[at] ?? 0) << 8) | (bytes[at + 1] ?? 0);
+  while (sum > 0xffff) sum = (sum & 0xffff) + (sum >>> 16);
+  return sum;
+};
