@@ -100,14 +100,18 @@ static __always_inline int push_vlan(hook_ctx *ctx, __u16 tci)
 	return bpf_xdp_store_bytes(ctx, 0, link, sizeof(link));
 }
 
+/*
+ * Never XDP_TX, also not out of the interface that the packet came in by: veth wakes its peer for
+ * XDP_TX only if the peer runs an XDP program (veth_xdp_flush), for a redirect in any case.
+ */
 static __always_inline int send_on(hook_ctx *ctx, __u32 ifindex)
 {
-	return ifindex == ctx->ingress_ifindex ? XDP_TX : (int)bpf_redirect(ifindex, 0);
+	return bpf_redirect(ifindex, 0);
 }
 
 static __always_inline int send_back(hook_ctx *ctx)
 {
-	return XDP_TX;
+	return bpf_redirect(ctx->ingress_ifindex, 0);
 }
 
 static __always_inline long hook_fib_lookup(hook_ctx *ctx, struct bpf_fib_lookup *fib)

@@ -39,7 +39,7 @@ export const bystanders: readonly Case[] = [
   ...bothFamilies('a packet to an address that is not ours passes', (board, family) => {
     board.reset(spec(family));
     passes(board, packet(family, { transport: SYN }, stranger[family]));
-    assert.equal(board.reason('NOT_OURS'), 1);
+    assert.ok(board.reason('NOT_OURS') >= 1); // the ports are live: the kernel's own MLD may count too
   }),
   ...others.flatMap(([what, more]) =>
     bothFamilies(`${what} passes`, (board, family) => {
