@@ -160,6 +160,17 @@ for (const [word, algorithm] of algorithms) {
   });
 }
 
+t.test('another lb_algo is served by round robin, and said so', async (t) => {
+  for (const word of ['wlc', 'constructor']) {
+    const lines = server('ipv4', pool).map((line) => line.replace('wrr', word));
+    const listener = parse(head, group('ipv4', '10.0.0.1 53'), lines);
+    t.match(listener, {
+      pools: [{ algorithm: 'ROUND_ROBIN' }],
+      reasons: [{ code: 'l4' }, { code: 'unknown-directive', text: /"lb_algo" is not honoured/ }],
+    });
+  }
+});
+
 const withCheck = (...lines: string[]): Listener =>
   parse(
     head,

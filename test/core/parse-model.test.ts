@@ -133,3 +133,65 @@ t.test('values stay HTML-escaped, quotes and escapes are HAProxy’s', async (t)
     'as written',
   );
 });
+
+const monitors: readonly (readonly [string, readonly string[], string, object | null])[] = [
+  ['none without a check', ['option httpchk GET /'], '', null],
+  [
+    'HTTPS',
+    ['option httpchk GET /x HTTP/1.1'],
+    ' check check-ssl verify none',
+    { type: 'HTTPS', httpPath: '/x', httpVersion: '1.1' },
+  ],
+  ['TLS-HELLO by handshake', [], ' check check-ssl verify none', { type: 'TLS-HELLO' }],
+  [
+    'HTTP by HAProxy’s defaults',
+    ['option httpchk'],
+    ' check',
+    { type: 'HTTP', httpMethod: 'OPTIONS', httpPath: '/', httpVersion: '1.0' },
+  ],
+  [
+    'HTTP of a path',
+    ['option httpchk /x'],
+    ' check',
+    { type: 'HTTP', httpMethod: 'OPTIONS', httpPath: '/x' },
+  ],
+  [
+    'HTTP with a header of another kind',
+    ['option httpchk GET /', 'http-check send hdr X y'],
+    ' check',
+    { type: 'HTTP', httpHost: undefined },
+  ],
+  [
+    'HTTP by its text',
+    ['option httpchk GET /', 'http-check expect string ok'],
+    ' check',
+    { type: 'HTTP', expectedCodes: undefined },
+  ],
+  [
+    'HTTP by one code',
+    ['option httpchk GET /', 'http-check expect status 204'],
+    ' check',
+    { type: 'HTTP', expectedCodes: [204] },
+  ],
+  [
+    'of a fraction of a second',
+    ['timeout check 250ms'],
+    ' check inter 500ms',
+    { intervalSeconds: 0.5, timeoutSeconds: 0.25 },
+  ],
+];
+for (const [what, lines, options, expected] of monitors) {
+  t.test(`a monitor: ${what}`, async (t) => {
+    const text = [
+      'frontend l1',
+      '    bind 10.0.0.1:80',
+      '    default_backend p1',
+      'backend p1',
+      ...lines.map((line) => `    ${line}`),
+      `    server m1 10.1.0.1:80${options}`,
+    ].join('\n');
+    const [pool] = parseHaproxyConfig(text).listeners[0]?.pools ?? [];
+    if (expected === null) t.equal(pool?.monitor, null);
+    else t.match(pool?.monitor, expected);
+  });
+}

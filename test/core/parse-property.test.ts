@@ -162,3 +162,39 @@ t.test('a config of 500 listeners and 5,000 members is read in seconds', async (
   t.equal(left?.match(/^backend/gm)?.length, 500);
   t.ok(seconds < 5, `${seconds.toFixed(2)} s`);
 });
+
+t.test('no line is slow to read, whatever it repeats', async (t) => {
+  const pieces = [
+    '%[',
+    'map(',
+    'jwt_verify(',
+    'jwt_verify(a,',
+    '\\ ',
+    '"" ',
+    "' '",
+    '{ ',
+    'a:',
+    '::',
+    'lua.',
+  ];
+  for (const piece of pieces) {
+    for (const directive of [
+      'acl a',
+      'use_backend',
+      'log-format',
+      'server',
+      'bind',
+      '# Listener',
+    ]) {
+      const line = `    ${directive} ${piece.repeat(Math.floor(60_000 / piece.length))}`;
+      const start = performance.now();
+      for (const grammar of ['haproxy', 'lvs'] as const) {
+        const upload = { grammar, objectId: '', octavia: '', path: '', text: '' };
+        outcome(upload, `frontend f\n    bind 10.0.0.1:80\n${line}\n`);
+      }
+      const ms = performance.now() - start;
+      if (ms > 500) t.fail(`${directive} ${piece}: ${ms.toFixed()} ms`);
+    }
+  }
+  t.pass('all were quick');
+});

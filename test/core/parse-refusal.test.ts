@@ -181,6 +181,7 @@ const odd: readonly (readonly [string, number, string, string])[] = [
   ['an unknown default', inDefaults, '    option dontlognull', 'unknown-directive'],
   ['a tunnel timeout', inBackend, '    timeout tunnel 1h', 'unknown-directive'],
   ['an unknown algorithm', inBackend, '    balance random(2)', 'unknown-directive'],
+  ['an algorithm named like a property', inBackend, '    balance constructor', 'unknown-directive'],
   ['a wildcard bind', inFrontend, '    bind *:81', 'bind-address'],
   ['an unspecified bind', inFrontend, '    bind 0.0.0.0:81', 'bind-address'],
   ['a range of ports', inFrontend, '    bind 10.0.0.2:81-89', 'bind-address'],

@@ -19,11 +19,11 @@ export interface Backend {
 /** Octavia's defaults, for what a config leaves out. */
 export const defaultTimeouts = { clientMs: 50_000, connectMs: 5_000, serverMs: 50_000 } as const;
 
-const algorithms: Readonly<Record<string, Algorithm>> = {
-  roundrobin: 'ROUND_ROBIN',
-  leastconn: 'LEAST_CONNECTIONS',
-  source: 'SOURCE_IP',
-};
+const algorithms: ReadonlyMap<string, Algorithm> = new Map([
+  ['roundrobin', 'ROUND_ROBIN'],
+  ['leastconn', 'LEAST_CONNECTIONS'],
+  ['source', 'SOURCE_IP'],
+]);
 
 /** `inherited` are the directives of the `defaults` in force. Throws ConfigRejected. */
 export const parseBackend = (
@@ -37,7 +37,7 @@ export const parseBackend = (
   const pool: Pool = {
     id: splitBackendName(section.name).poolId,
     protocol,
-    algorithm: algorithms[last(lines, 'balance')?.words[1] ?? 'roundrobin'] ?? 'ROUND_ROBIN',
+    algorithm: algorithms.get(last(lines, 'balance')?.words[1] ?? 'roundrobin') ?? 'ROUND_ROBIN',
     persistence: readPersistence(section.body),
     monitor: readMonitor(
       lines,
@@ -100,7 +100,7 @@ const backendObstacles = (
   const [extra] = section.head.words.slice(2);
   if (extra !== undefined) reasons.push(explainDirective(section.head));
   const backups = pool.members.filter((member) => member.backup).length;
-  const allBackups = lines.some(({ raw }) => raw.trim() === 'option allbackups');
+  const allBackups = lines.some(({ words }) => words.join(' ') === 'option allbackups');
   if (backups > 1 && !allBackups) {
     const text = `pool ${pool.id} uses its backup members one at a time`;
     reasons.push({ code: 'one-backup', text });
@@ -118,7 +118,7 @@ const isKnown = ({ words, number }: Line): boolean => {
     case 'mode':
       return first === 'tcp' || first === 'http';
     case 'balance':
-      return first !== undefined && first in algorithms && second === undefined;
+      return algorithms.has(first ?? '') && second === undefined;
     case 'stick-table':
       return true;
     case 'stick':

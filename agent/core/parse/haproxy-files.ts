@@ -91,11 +91,11 @@ const namedFiles = (words: Line['words']): string[] => {
 const expressions = (directive: string, args: readonly string[]): readonly string[] => {
   if (directive === 'acl') return args.slice(1, 2);
   if (directive !== 'redirect' && !directive.includes('log-format')) return args;
-  return args.flatMap((word) => [...word.matchAll(/%\[[^\]]*\]/g)].map(([found]) => found));
+  return args.filter((word) => word.includes('%['));
 };
 
 const mapFunction = /\b(?:map(?:_[a-z0-9_]+)?|(?:set|add|del)-(?:map|acl))\(([^,)]*)/g;
-const keyFunction = /\bjwt_verify(?:_cert)?\([^,)]*,([^)]*)/g;
+const keyFunction = /\bjwt_verify(?:_cert)?\([^,()]*,([^)]*)/g;
 
 const functionFiles = (word: string): string[] =>
   [...word.matchAll(mapFunction), ...word.matchAll(keyFunction)].map(([, path = '']) => path);

@@ -13,13 +13,11 @@ export interface LvsPool {
   readonly remarks: readonly Reason[];
 }
 
-const algorithms: Readonly<Record<string, Algorithm>> = {
-  wrr: 'ROUND_ROBIN',
-  rr: 'ROUND_ROBIN',
-  lc: 'LEAST_CONNECTIONS',
-  wlc: 'LEAST_CONNECTIONS',
-  sh: 'SOURCE_IP',
-};
+const algorithms: ReadonlyMap<string, Algorithm> = new Map([
+  ['wrr', 'ROUND_ROBIN'],
+  ['lc', 'LEAST_CONNECTIONS'],
+  ['sh', 'SOURCE_IP'],
+]);
 
 /** Joins the families: each block holds the members of its own. Throws ConfigRejected. */
 export const readLvsPool = (blocks: readonly Statement[], paths: CheckPaths): LvsPool => {
@@ -67,7 +65,7 @@ const commentId = (blocks: readonly Statement[], pattern: RegExp): string | null
 
 const readAlgorithm = (block: Statement): Algorithm => {
   const line = findDirective(block, 'lb_algo') ?? findDirective(block, 'lvs_sched');
-  return algorithms[line?.words[1] ?? 'wrr'] ?? 'ROUND_ROBIN';
+  return algorithms.get(line?.words[1] ?? 'wrr') ?? 'ROUND_ROBIN';
 };
 
 const readPersistence = (blocks: readonly Statement[]): Persistence | null => {
@@ -133,7 +131,7 @@ const knownOfServer = new Set(['weight', 'uthreshold']);
 
 const unknownDirectives = (block: Statement): Reason[] => [
   ...directives(block)
-    .filter(({ words }) => !knownOfPool.has(words[0]))
+    .filter(({ words }) => !knownOfPool.has(words[0]) || isOtherAlgorithm(words))
     .map(notHonoured),
   ...directives(block)
     .filter(({ words }) => words[0] === 'real_server')
@@ -141,6 +139,10 @@ const unknownDirectives = (block: Statement): Reason[] => [
     .filter((one) => !knownOfServer.has(one.words[0]) && !isChecker(one))
     .map(notHonoured),
 ];
+
+/** Served by round robin, as the nearest that we have. */
+const isOtherAlgorithm = ([directive, name = '']: Statement['words']): boolean =>
+  /^(?:lb_algo|lvs_sched)$/.test(directive) && !algorithms.has(name);
 
 const directives = ({ block }: Statement): Statement[] =>
   (block ?? []).filter(({ kind }) => kind === 'directive');
