@@ -8,11 +8,7 @@ import { Amphora } from './amphora.js';
 import { type AgentConfig, parseAgentConfig, readAgentConfig } from './config.js';
 import { controlSource } from './control-source.js';
 import { tableSizes } from './core/plan/sizes.js';
-import { certificateRoutes } from './shell/api/certificate.js';
-import { configRoutes } from './shell/api/config.js';
-import { infoRoutes } from './shell/api/info.js';
-import { loadBalancerRoutes } from './shell/api/loadbalancer.js';
-import { plugRoutes } from './shell/api/plug.js';
+import { operations } from './shell/api/operations.js';
 import { createServer } from './shell/api/server.js';
 import { awaitStart } from './shell/await-start.js';
 import { installChecks } from './shell/checks.js';
@@ -157,17 +153,19 @@ export const startAgent = async (file: string, log: FastifyBaseLogger): Promise<
     log.info('agent configuration replaced');
   };
   const app = createServer(
-    [
-      ...infoRoutes(amphora, {
+    operations({
+      amphora,
+      store,
+      network,
+      info: {
         haproxyCmd: config.haproxyCmd,
         networkCounters: () => network.counters(),
         haproxyCount: () => countRunning(amphora, haproxy),
-      }),
-      ...plugRoutes(amphora, network),
-      ...loadBalancerRoutes(amphora, store, checkOptions),
-      ...certificateRoutes(amphora, store, config.serverCert),
-      ...configRoutes(amphora, replaceConfig),
-    ],
+      },
+      checks: checkOptions,
+      serverCert: config.serverCert,
+      replaceConfig,
+    }),
     { pair, log, requestReadTimeoutSeconds: config.requestReadTimeoutSeconds },
   );
   await app.listen({ host: config.bindHost, port: config.bindPort });

@@ -64,7 +64,13 @@ export const createServer = (routes: readonly Route[], options: ServerOptions) =
     app.route({
       method: route.method,
       url: route.path,
-      handler: async (request, reply) => send(reply, await route.handle(requestOf(request))),
+      handler: async (request, reply) => {
+        const parsed = requestOf(request);
+        // The router lets a parameter be empty; the reference's does not.
+        if (Object.values(parsed.params).includes(''))
+          return answerUnrouted(routes, request, reply);
+        return send(reply, await route.handle(parsed));
+      },
     });
   }
   app.setNotFoundHandler((request, reply) => answerUnrouted(routes, request, reply));

@@ -1,0 +1,256 @@
+// SPDX-License-Identifier: Apache-2.0
+// What nobody should send. Whatever happens, the status is one that the controller takes for a failure.
+import { readFileSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import t from 'tap';
+import { type Bed, startBed, upload } from './recorders.js';
+
+const LB = 'd6e7fb9c-10d5-58b1-b57d-dd6f77a882f9';
+const UPLOAD = `/1.0/loadbalancer/amphora/${LB}/haproxy`;
+const LVS = `/1.0/listeners/amphora/${LB}/udp_listener`;
+const JSON_HEADERS = { 'content-type': 'application/json' };
+const FAILURES = [400, 401, 403, 404, 405, 409, 500, 503];
+
+const SUBNET = {
+  error: '400 Bad Request: Invalid subnet information',
+  http_code: 400,
+};
+const PORT = { error: '400 Bad Request: Invalid port information', http_code: 400 };
+const RULES = { error: '400 Bad Request: Invalid rules information', http_code: 400 };
+const VIP = { subnet_cidr: '10.0.0.0/24', gateway: null, mac_address: 'fa:16:3e:00:00:01' };
+const notAddress = (text: string) => `'${text}' does not appear to be an IPv4 or IPv6 address`;
+
+interface Case {
+  readonly name: string;
+  readonly method: 'POST' | 'PUT' | 'GET' | 'DELETE';
+  readonly url: string;
+  readonly payload?: unknown;
+  readonly headers?: Record<string, string>;
+  readonly status: number;
+  readonly body: unknown;
+}
+
+const plug = (name: string, vip: string, payload: unknown, body: unknown): Case => ({
+  name,
+  method: 'POST',
+  url: `/1.0/plug/vip/${vip}`,
+  payload,
+  headers: JSON_HEADERS,
+  status: 400,
+  body,
+});
+
+const rule = (name: string, payload: unknown): Case => ({
+  name: `rules: ${name}`,
+  method: 'PUT',
+  url: '/1.0/interface/10.0.0.10/rules',
+  payload,
+  headers: JSON_HEADERS,
+  status: 400,
+  body: RULES,
+});
+
+const cases: readonly Case[] = [
+  plug('no JSON', '10.0.0.10', '{', SUBNET),
+  plug('a list', '10.0.0.10', '[]', SUBNET),
+  plug('no gateway key', '10.0.0.10', { ...VIP, gateway: undefined }, SUBNET),
+  plug('no subnet', '10.0.0.10', { gateway: null, mac_address: VIP.mac_address }, SUBNET),
+  plug('a MAC that is none', '10.0.0.10', { ...VIP, mac_address: '; reboot' }, SUBNET),
+  plug('a VIP that is none', 'foo', VIP, { message: `Invalid VIP: ${notAddress('foo')}` }),
+  plug(
+    'host bits',
+    '10.0.0.10',
+    { ...VIP, subnet_cidr: '10.0.0.1/24' },
+    { message: 'Invalid VIP: 10.0.0.1/24 has host bits set' },
+  ),
+  plug(
+    'host bits of IPv6',
+    '2001:db8::1',
+    { ...VIP, subnet_cidr: '2001:db8::/28' },
+    { message: 'Invalid VIP: 2001:db8::/28 has host bits set' },
+  ),
+  plug(
+    'an additional VIP that is none',
+    '10.0.0.10',
+    { ...VIP, additional_vips: [{ ip_address: 'x', subnet_cidr: '10.0.0.0/24' }] },
+    { message: `Invalid VIP: ${notAddress('x')}` },
+  ),
+  plug(
+    'a VRRP address that is none',
+    '10.0.0.10',
+    { ...VIP, vrrp_ip: '10.0.0.300' },
+    { message: `Invalid VRRP Address: ${notAddress('10.0.0.300')}` },
+  ),
+  { ...plug('no content type', '10.0.0.10', JSON.stringify(VIP), SUBNET), headers: {} },
+  {
+    ...plug('a broken content type', '10.0.0.10', 'x', { http_code: 400 }),
+    headers: { 'content-type': ';;;' },
+  },
+  {
+    name: 'a port without a MAC',
+    method: 'POST',
+    url: '/1.0/plug/network',
+    payload: {},
+    headers: JSON_HEADERS,
+    status: 400,
+    body: PORT,
+  },
+  {
+    name: 'a fixed IP that is none',
+    method: 'POST',
+    url: '/1.0/plug/network',
+    payload: {
+      mac_address: VIP.mac_address,
+      fixed_ips: [{ ip_address: '1.2.3', subnet_cidr: '10.0.0.0/24' }],
+    },
+    headers: JSON_HEADERS,
+    status: 400,
+    body: { message: 'Invalid network port' },
+  },
+  {
+    name: 'an address that is none',
+    method: 'GET',
+    url: '/1.0/interface/eth1',
+    status: 400,
+    body: { message: 'Invalid IP address' },
+  },
+  {
+    name: 'an address that nobody has',
+    method: 'GET',
+    url: '/1.0/interface/2001:db8::5',
+    status: 404,
+    body: { message: 'Error interface not found for IP address' },
+  },
+  {
+    name: 'rules: the address is judged first',
+    method: 'PUT',
+    url: '/1.0/interface/10.9.9.9/rules',
+    payload: 'nonsense',
+    headers: JSON_HEADERS,
+    status: 404,
+    body: { message: 'Error interface not found for IP address' },
+  },
+  rule('an object', {}),
+  rule('no port', [{ protocol: 'TCP', cidr: null }]),
+  rule('one key too many', [{ protocol: 'TCP', cidr: null, port: 1, x: 1 }]),
+  rule('port 0', [{ protocol: 'TCP', cidr: null, port: 0 }]),
+  rule('another protocol', [{ protocol: 'ICMP', cidr: null, port: 1 }]),
+  rule('a source that is none', [{ protocol: 'TCP', cidr: '0.0.0.0/0; drop', port: 1 }]),
+  ...['x.txt', '..', 'pem', '%2e%2e%2fx.pem'].map((file) => ({
+    name: `certificate file ${file}`,
+    method: 'PUT' as const,
+    url: `/1.0/loadbalancer/${LB}/certificates/${file}`,
+    payload: 'x',
+    status: file === '..' ? 404 : 400,
+    body:
+      file === '..' ? { http_code: 404, error: String } : { message: 'Filename has wrong format' },
+  })),
+  {
+    name: 'a certificate beside its directory',
+    method: 'PUT',
+    url: '/1.0/loadbalancer/..%2f..%2fx/certificates/abc.pem',
+    payload: 'x',
+    status: 400,
+    body: { message: 'Filename has wrong format' },
+  },
+  {
+    name: 'an upload beside its directory',
+    method: 'PUT',
+    url: '/1.0/loadbalancer/amphora/..%2f..%2fetc/haproxy',
+    payload: 'x',
+    status: 400,
+    body: { message: 'Invalid request' },
+  },
+  {
+    name: 'deleting a directory',
+    method: 'DELETE',
+    url: '/1.0/listeners/..%2f..%2fetc',
+    status: 200,
+    body: { message: 'OK' },
+  },
+];
+
+const inject = ({ app }: Bed, { method, url, payload, headers = {} }: Case) =>
+  app.inject({
+    method,
+    url,
+    headers,
+    ...(payload === undefined
+      ? {}
+      : { payload: typeof payload === 'string' ? payload : JSON.stringify(payload) }),
+  });
+
+t.test('bodies and paths', async (t) => {
+  const bed = await startBed(t.testdir());
+  for (const one of cases) {
+    const answer = await inject(bed, one);
+    t.equal(answer.statusCode, one.status, one.name);
+    if (one.status !== 200) t.ok(FAILURES.includes(answer.statusCode), one.name);
+    t.match(answer.json(), one.body, one.name);
+    t.equal(answer.headers['content-type'], 'application/json', one.name);
+  }
+  t.strictSame(bed.network.plugs, [], 'nothing was plugged');
+  t.strictSame(readdirSync(join(bed.directory, 'lib')), ['amphora-xdp'], 'nothing was stored');
+});
+
+const dangerous = [
+  ['no config at all', () => 'hello\n', /line 1/],
+  ['Lua', (text: string) => text.replace('    daemon\n', '    lua-load /tmp/x\n'), /line 3.*Lua/],
+  ['a second global', (text: string) => `${text}\nglobal\n    chroot /tmp\n`, /line \d+/],
+  ['a program', (text: string) => `${text}\nprogram x\n    command /bin/sh\n`, /line \d+/],
+  [
+    'a file elsewhere',
+    (text: string) => text.replace('    daemon\n', '    ca-base /etc\n'),
+    /line 3/,
+  ],
+  [
+    'a stats socket elsewhere',
+    (text: string) => text.replace(/stats socket \S+/, 'stats socket /run/x.sock'),
+    /line \d+/,
+  ],
+  ['no stats socket', (text: string) => text.replace(/.*stats socket.*\n/, ''), /stats socket/],
+  ['a NUL', (text: string) => text.replace('daemon', 'dae\0mon'), /line 3.*0x00/],
+  ['an empty body', () => '', /./],
+] as const;
+
+t.test('dangerous configs are refused with their line, and nothing changes', async (t) => {
+  const bed = await startBed(t.testdir());
+  const good = upload(bed.directory, 'a01-tcp/haproxy-08d76b82-11.0.0.cfg');
+  await bed.app.inject({ method: 'PUT', url: UPLOAD, payload: good });
+  await bed.app.inject({ method: 'PUT', url: `/1.0/loadbalancer/${LB}/reload` });
+  const applied = bed.dataplane.applied.length;
+  for (const [name, change, words] of dangerous) {
+    const answer = await bed.app.inject({ method: 'PUT', url: UPLOAD, payload: change(good) });
+    t.equal(answer.statusCode, 400, name);
+    t.match(answer.json(), { message: 'Invalid request', details: words }, name);
+    const stored = readFileSync(join(bed.directory, 'lib', LB, 'haproxy.cfg'), 'utf8');
+    t.equal(stored, good, `${name}: the stored config stays`);
+  }
+  bed.haproxy.refusal = '[ALERT] parsing [x:12] : unknown keyword';
+  const refused = await bed.app.inject({ method: 'PUT', url: UPLOAD, payload: good });
+  t.strictSame(
+    [refused.statusCode, refused.json()],
+    [400, { message: 'Invalid request', details: bed.haproxy.refusal }],
+  );
+  t.ok(readFileSync(join(bed.directory, 'lib', LB, 'haproxy.cfg.new-failed')));
+  t.equal(bed.dataplane.applied.length, applied, 'the datapath heard nothing');
+  const lvs = await bed.app.inject({ method: 'PUT', url: LVS, payload: 'virtual_server {{{' });
+  t.equal(lvs.statusCode, 400);
+  t.match(lvs.json(), { message: 'Invalid request', details: /line/ });
+});
+
+t.test('charsets and sizes', async (t) => {
+  const bed = await startBed(t.testdir());
+  const good = upload(bed.directory, 'a01-tcp/haproxy-08d76b82-11.0.0.cfg');
+  const latin = Buffer.from(`${good}# caf\u00e9\n`, 'latin1');
+  const put = await bed.app.inject({ method: 'PUT', url: UPLOAD, payload: latin });
+  t.equal(put.statusCode, 202, 'Latin-1 of older controllers');
+  t.strictSame(readFileSync(join(bed.directory, 'lib', LB, 'haproxy.cfg')), latin, 'byte for byte');
+  const long = `${good}${'# filler\n'.repeat(300_000)}`;
+  const big = await bed.app.inject({ method: 'PUT', url: UPLOAD, payload: long });
+  t.equal(big.statusCode, 202, '2.7 MB');
+  const grouped = good.replace('    user nobody\n', '    user nobody\n    group nogroup\n');
+  await bed.app.inject({ method: 'PUT', url: UPLOAD, payload: grouped });
+  const stored = readFileSync(join(bed.directory, 'lib', LB, 'haproxy.cfg'), 'utf8');
+  t.equal(stored, good, 'the group of older controllers is taken out');
+});
