@@ -22,6 +22,8 @@ export interface LogLine {
 export interface World {
   readonly namespace: string;
   readonly netns: string;
+  /** Namespace of the outer ends. */
+  readonly outer: string;
   readonly pinDirectory: string;
   readonly stateDirectory: string;
   readonly log: LogLine[];
@@ -30,6 +32,8 @@ export interface World {
   /** Adds a veth pair; the inner end is `name` in the namespace, the outer stays in another one. */
   plug(name: string, addresses: readonly string[], ifindex?: number): DatapathInterface;
   ip(...args: string[]): string;
+  /** Runs a command in the amphora's namespace. */
+  inside(command: string, ...args: string[]): string;
   /** Runs a command in the namespace of the outer ends, with `input` on its stdin; returns its stdout. */
   outside(input: string, command: string, ...args: string[]): string;
   /** The same, until the test ends. */
@@ -77,6 +81,7 @@ export const makeWorld = async (t: Test): Promise<World> => {
   return {
     namespace: id,
     netns,
+    outer,
     pinDirectory,
     stateDirectory,
     log,
@@ -111,6 +116,7 @@ export const makeWorld = async (t: Test): Promise<World> => {
       return networkInterface(addon.ifindexByName(name, netns), addresses, { name });
     },
     ip: (...args) => run('ip', '-n', id, ...args),
+    inside: (command, ...args) => run('ip', 'netns', 'exec', id, command, ...args),
     outside: (input, command, ...args) =>
       execFileSync('ip', ['netns', 'exec', outer, command, ...args], { encoding: 'utf8', input }),
     serveOutside: (command, ...args) => {
