@@ -65,7 +65,7 @@ const fileKeywords = new Set([
     'tls-ticket-keys',
   ],
   ...['ca-base', 'crt-base', 'ssl-dh-param-file', 'server-state-file', 'server-state-base'],
-  ...['server-state-file-name', 'h1-case-adjust-file', '-f', 'load-file'],
+  ...['server-state-file-name', 'h1-case-adjust-file', 'stats-file', '-f', 'load-file'],
 ]);
 
 /** A path where an address is expected, and addresses that are neither IPv4 nor IPv6. */
@@ -74,7 +74,8 @@ const pathOrSocket = /(?:^|[@,=(])\/|^(?:unix|uxst|uxdg|abns|abnsz|fd|sockpair|r
 const namedFiles = (words: Line['words']): string[] => {
   const [directive, ...args] = words;
   if (directive === 'errorfile') return args.slice(1, 2);
-  if (!textDirectives.has(directive)) {
+  const isConnect = directive.endsWith('-check') && args[0] === 'connect';
+  if (!textDirectives.has(directive) || isConnect) {
     return words.filter(
       (word, i) => (i > 0 && pathOrSocket.test(word)) || fileKeywords.has(words[i - 1] ?? ''),
     );
