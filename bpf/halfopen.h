@@ -2,7 +2,7 @@
 /*
  * Flows that are not established yet. TCP: from the first SYN until the client's ACK of a SYN-ACK;
  * the member half exists from the SYN on, the client half from the SYN-ACK on. UDP: until the member
- * answers or the client speaks a second time; there is a member half only.
+ * answers or the client speaks a second time.
  */
 #ifndef AMPHORA_HALFOPEN_H
 #define AMPHORA_HALFOPEN_H
@@ -48,8 +48,7 @@ static __always_inline int collect_from_client(struct work *w, const struct flow
 
 static __always_inline void drop_halves(struct work *w, const __u8 family)
 {
-	if (w->protocol == IPPROTO_TCP)
-		delete_half_open(&w->client_key, family);
+	delete_half_open(&w->client_key, family);
 	delete_half_open(&w->member_key, family);
 }
 
@@ -226,19 +225,19 @@ static __always_inline int handle_half_open(hook_ctx *ctx, struct work *w, struc
 			return from_member_half_open(ctx, w, f, family);
 		if (is_opening(w))
 			return forward(ctx, w, f, family);
-		if (collect_from_client(w, f, family)) {
-			delete_half_open(&w->key, family);
-			return HANDLED_NOT;
-		}
-		if (w->tcp_flags & TCP_RST) {
-			int verdict = forward(ctx, w, f, family);
-
-			drop_halves(w, family);
-			return verdict;
-		}
-	} else {
+	}
+	if (!from_client) {
 		w->member_key = w->key;
 		collect_from_member(w, f, family);
+	} else if (collect_from_client(w, f, family)) {
+		delete_half_open(&w->key, family);
+		return HANDLED_NOT;
+	}
+	if (w->protocol == IPPROTO_TCP && w->tcp_flags & TCP_RST) {
+		int verdict = forward(ctx, w, f, family);
+
+		drop_halves(w, family);
+		return verdict;
 	}
 	return promote_and_forward(ctx, w, family);
 }
@@ -268,7 +267,7 @@ static __always_inline struct flow_common *find_recent_half(hook_ctx *ctx, struc
 	return same_key(&w->client_key, &w->key, family) ? f : NULL;
 }
 
-/* A client's packet of a flow that has no client half yet: a repeated SYN, or the next datagram. */
+/* A client's TCP packet of a flow that has no client half yet: as a rule a repeated SYN. */
 static __always_inline int handle_recent(hook_ctx *ctx, struct work *w, const struct control *ctl, const __u8 family)
 {
 	struct recent *r = recall_client(w, family);
@@ -281,10 +280,6 @@ static __always_inline int handle_recent(hook_ctx *ctx, struct work *w, const st
 	f = find_recent_half(ctx, w, r, ctl, family);
 	if (!f)
 		return HANDLED_NOT;
-	if (w->protocol != IPPROTO_TCP) {
-		collect_from_member(w, f, family);
-		return promote_and_forward(ctx, w, family);
-	}
 	if (!is_opening(w)) {
 		before = f->state;
 		collect_from_member(w, f, family);

@@ -162,7 +162,8 @@ static __always_inline int open_flow(hook_ctx *ctx, struct work *w, const __u8 f
 		count_reason(REASON_NO_PORT);
 		return refuse(ctx, w, family);
 	}
-	remember_client(w, family);
+	if (w->protocol == IPPROTO_TCP)
+		remember_client(w, family);
 	if (w->protocol != IPPROTO_TCP) {
 		struct member_counters *mc = bpf_map_lookup_elem(&member_counters, &number);
 
@@ -179,6 +180,9 @@ static __always_inline int open_flow(hook_ctx *ctx, struct work *w, const __u8 f
 		c->vlan = w->tagged && w->egress == w->ifindex ? w->vlan : 0;
 		c->generation = ctl->generation;
 	}
+	/* No handshake would write it later, and one-way UDP has to stay where it is. */
+	if (w->protocol != IPPROTO_TCP && insert_half_open(&w->client_key, &w->client_half, BPF_ANY, family))
+		count_reason(REASON_ERROR);
 	return forward(ctx, w, c, family);
 }
 

@@ -41,11 +41,9 @@ static __always_inline int is_snat_port(const struct control *ctl, __be16 port)
 }
 
 /* A piece without ports. What has a record but no flow belongs to the kernel, like its first piece. */
-static __always_inline int handle_later_fragment(hook_ctx *ctx, struct work *w, const struct control *ctl,
-						 const __u8 family)
+static __always_inline int handle_later_fragment(hook_ctx *ctx, struct work *w, const __u8 family)
 {
 	struct flow_common *f;
-	struct recent *r;
 
 	if (recall_fragment(w)) {
 		count_reason(REASON_FRAGMENT_ORPHAN);
@@ -55,14 +53,6 @@ static __always_inline int handle_later_fragment(hook_ctx *ctx, struct work *w, 
 	f = find_flow(&w->key, family);
 	if (!f)
 		f = find_half_open(&w->key, family);
-	if (!f && !find_service(w)) {
-		r = recall_client(w, family);
-		f = r ? find_recent_half(ctx, w, r, ctl, family) : NULL;
-		if (f) {
-			collect_from_member(w, f, family);
-			f = (void *)&w->client_half + (family == FAMILY_4 ? COMMON4 : COMMON6);
-		}
-	}
 	count_reason(f ? REASON_FRAGMENT : REASON_NO_FLOW);
 	return f ? forward(ctx, w, f, family) : VERDICT_PASS;
 }
@@ -86,7 +76,7 @@ static __always_inline int handle(hook_ctx *ctx, struct work *w, const __u8 fami
 		return VERDICT_PASS;
 	}
 	if (w->fragment == FRAGMENT_LATER)
-		return handle_later_fragment(ctx, w, ctl, family);
+		return handle_later_fragment(ctx, w, family);
 	set_packet_key(w);
 	if (w->fragment == FRAGMENT_FIRST)
 		remember_fragment(w);
@@ -109,7 +99,7 @@ static __always_inline int handle(hook_ctx *ctx, struct work *w, const __u8 fami
 	if (f)
 		verdict = handle_half_open(ctx, w, f, family);
 	else
-		verdict = served ? handle_recent(ctx, w, ctl, family) : HANDLED_NOT;
+		verdict = served && w->protocol == IPPROTO_TCP ? handle_recent(ctx, w, ctl, family) : HANDLED_NOT;
 	if (verdict != HANDLED_NOT)
 		return verdict;
 	if (!served) {

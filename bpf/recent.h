@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The repeated SYN, and the client's second datagram. A half-open flow has only its member half in
- * a table, since a flood pays for what the first packet writes. The client's own packets are known
- * by this: a line per CPU and hash, overwritten by whoever comes next.
+ * The repeated SYN. A half-open TCP flow has only its member half in a table, since a flood pays for
+ * what the first packet writes. The client's own packets are known by this: a line per CPU and hash,
+ * overwritten by whoever comes next.
  */
 #ifndef AMPHORA_RECENT_H
 #define AMPHORA_RECENT_H
