@@ -22,6 +22,8 @@ export interface FeedSpec {
   /** A power of two. */
   readonly flows: number;
   readonly start?: number;
+  /** How often a sequence sends each flow's packet before it goes to the next flow. */
+  readonly packetsPerFlow: 1 | 2;
   readonly protocol: 6 | 17;
   readonly destinationPort: number;
   readonly vip4: Uint8Array;
@@ -51,6 +53,11 @@ export class Meter {
     return this.#feeders.programFd('base');
   }
 
+  /** A hash lookup that hits and a redirect, nothing else. */
+  bareFd(): number {
+    return this.#feeders.programFd('bare');
+  }
+
   feed(spec: FeedSpec): void {
     const record = Buffer.alloc(64);
     record.writeUInt32LE(spec.flows - 1, 0);
@@ -63,6 +70,7 @@ export class Meter {
     record.set([0x60, 0, 0, 0, 0, 40, spec.protocol, 64], 24);
     record.set([0x20, 0x01, 0x0d, 0xb8, 0, 0xc, 0, 0], 32);
     record.set(spec.vip6, 40);
+    record.writeUInt32LE(spec.packetsPerFlow - 1, 56);
     const map = this.#feeders.map('feed');
     map.update(packIndex(0), record.subarray(0, map.info.valueSize));
   }

@@ -13,6 +13,8 @@ const subjects = new Subjects(meter, objects, { count: 9, repeat: 400_000 });
 const rows: readonly (() => Row)[] = [
   () => subjects.base(4),
   () => subjects.base(6),
+  () => subjects.bare(4),
+  () => subjects.bare(6),
   () => subjects.establishedTcp(4),
   () => subjects.establishedTcp(6),
   () => subjects.establishedUdp(4, 1),

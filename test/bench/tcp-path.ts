@@ -8,7 +8,7 @@ import { addon } from '../../native/index.js';
 import { Switchboard, type Hook } from '../bpf/support/switchboard.js';
 import { VIP4 } from '../bpf/support/world.js';
 import type { FarEnd } from './far-end.js';
-import type { Row } from './subjects.js';
+import { LINES, type Row } from './subjects.js';
 
 const MEMBER = '10.1.0.11';
 const PORT = 80;
@@ -51,7 +51,10 @@ export class TcpPath {
   }
 
   #ours(hook: Hook): Row[] {
-    const board = new Switchboard(hook, this.options.objects, { flows4: 262_144, half4: 65_536 });
+    const board = new Switchboard(hook, this.options.objects, {
+      lines: LINES,
+      maxEntries: { flows4: 262_144, half4: 65_536 },
+    });
     const tc = hook === 'tc' ? attachTc(board) : null;
     // Native XDP forwards frames as they are: no checksum may be left to hardware that is not there.
     if (hook === 'xdp') this.#forNativeXdp(true);

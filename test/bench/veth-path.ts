@@ -10,7 +10,7 @@ import { GATEWAY_MAC, memberMac, PORTS, VIP4 } from '../bpf/support/world.js';
 import { ipBytes } from '../support/address.js';
 import { buildPacket } from '../support/packet.js';
 import { FarEnd } from './far-end.js';
-import type { Row } from './subjects.js';
+import { LINES, type Row } from './subjects.js';
 
 const MEMBER = '10.1.0.11';
 const CLIENT = '100.64.0.0';
@@ -92,7 +92,7 @@ export class VethPath {
   }
 
   #ours(hook: Hook, flows: readonly number[]): Row[] {
-    const sizes = { flows4: 131_072, half4: 65_536 };
+    const sizes = { lines: LINES, maxEntries: { flows4: 131_072, half4: 65_536 } };
     const board = new Switchboard(hook, this.options.objects, sizes);
     const attached = hook === 'tc' ? attachTc(board) : null;
     const dropSinks = hook === 'xdp' ? this.#sinkXdp() : this.#sinkTc();

@@ -7,7 +7,7 @@ import t from 'tap';
 const worker = fileURLToPath(new URL('worker.ts', import.meta.url));
 const objects = fileURLToPath(new URL('../../build/bpf', import.meta.url));
 
-for (const hook of ['xdp', 'tc']) {
+for (const hook of ['xdp', 'xdp-uncached', 'tc']) {
   const args = ['--net', process.execPath, ...process.execArgv, worker, objects, hook];
   t.spawn('unshare', args, {}, `packet tables by ${hook}`);
 }

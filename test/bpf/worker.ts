@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Runs packet tables in the namespace of this process and reports in TAP:
-//   worker.ts DIRECTORY-OF-OBJECTS HOOK TABLE...
+//   worker.ts DIRECTORY-OF-OBJECTS xdp|xdp-uncached|tc TABLE...
 // It needs no test framework, so that it also runs inside a bare kernel's initramfs.
 import { addon } from '../../native/index.js';
 import type { Case } from './support/case.js';
@@ -8,15 +8,22 @@ import { Switchboard, type Hook } from './support/switchboard.js';
 import { buildWorld } from './support/world.js';
 import { tables, type TableName } from './tables/index.js';
 
-const isHook = (text: string): text is Hook => text === 'xdp' || text === 'tc';
+/** The flow tables' per-CPU front changes which code a packet meets, so XDP runs with it and without. */
+const SETUPS: Readonly<Record<string, { readonly hook: Hook; readonly cache: number }>> = {
+  xdp: { hook: 'xdp', cache: 256 },
+  'xdp-uncached': { hook: 'xdp', cache: 0 },
+  tc: { hook: 'tc', cache: 256 },
+};
 const isTable = (text: string): text is TableName => text in tables;
 
 const main = (): void => {
-  const [directory = '', hook = '', ...names] = process.argv.slice(2);
-  if (!isHook(hook)) throw new Error('usage: worker DIRECTORY xdp|tc TABLE...');
+  const [directory = '', setup = '', ...names] = process.argv.slice(2);
+  const chosen = SETUPS[setup];
+  if (!chosen) throw new Error('usage: worker DIRECTORY xdp|xdp-uncached|tc TABLE...');
+  const { hook, cache } = chosen;
   addon.setLog(null);
   buildWorld();
-  const board = new Switchboard(hook, directory);
+  const board = new Switchboard(hook, directory, { lines: { cache, recent: 1024 } });
   const wanted = names.length > 0 ? names : Object.keys(tables);
   const cases = wanted.flatMap((name): readonly Case[] => {
     if (!isTable(name)) throw new Error(`no table ${name}`);
@@ -25,7 +32,7 @@ const main = (): void => {
   const mine = cases.filter(({ hooks }) => hooks?.includes(hook) ?? true);
   console.log(`TAP version 14\n1..${mine.length}`);
   mine.forEach((row, i) => {
-    report(i + 1, `${hook}: ${row.name}`, attempt(row, board));
+    report(i + 1, `${setup}: ${row.name}`, attempt(row, board));
   });
   board.close();
 };

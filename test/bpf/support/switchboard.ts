@@ -21,8 +21,6 @@ const ALGORITHM = {
   leastConnections: enums.algorithm.ALGORITHM_LEAST_CONNECTIONS,
   sourceHash: enums.algorithm.ALGORITHM_SOURCE_HASH,
 } as const;
-/** Lines per CPU in front of the flow tables, as the agent sets them by default. */
-const CACHE_LINES = 16_384;
 export type Algorithm = keyof typeof ALGORITHM;
 type EnumReason = keyof typeof enums.reason;
 /** Without the prefix: NOT_OURS, NEW_FLOW ... */
@@ -59,6 +57,12 @@ export interface ListenerSpec {
     readonly prefix6?: number;
     readonly stamps?: number;
   };
+}
+
+export interface Sizes {
+  /** Per CPU; powers of two. No cache when 0. */
+  readonly lines?: { readonly cache: number; readonly recent: number };
+  readonly maxEntries?: Readonly<Record<string, number>>;
 }
 
 export interface BoardSpec {
@@ -102,24 +106,27 @@ const HIGHEST_NUMBER = 40;
 export class Switchboard {
   readonly #object: BpfObject;
   readonly #links: BpfLink[] = [];
-  #generation = 0;
+  #recent: Uint8Array | undefined;
+  readonly #sizes: Readonly<Record<string, number>>;
   #control: Readonly<Record<string, number | Uint8Array>> = {};
+  #generation = 0;
   readonly #ifindex: Readonly<Record<Port, number>>;
 
   constructor(
     readonly hook: Hook,
     directory: string,
-    maxEntries: Readonly<Record<string, number>> = {},
+    { lines = { cache: 256, recent: 1024 }, maxEntries = {} }: Sizes = {},
   ) {
     const cpus = addon.possibleCpus();
+    const front = Math.max(1, lines.cache * cpus);
     this.#object = addon.openObject(`${directory}/lb_${hook}.bpf.o`, {
-      maxEntries: {
-        cache4: CACHE_LINES * cpus,
-        cache6: CACHE_LINES * cpus,
-        recent: CACHE_LINES * cpus,
-        ...maxEntries,
-      },
+      maxEntries: { cache4: front, cache6: front, recent: lines.recent * cpus, ...maxEntries },
     });
+    this.#sizes = {
+      cache_mask: Math.max(0, lines.cache - 1),
+      cache_cpus: cpus,
+      recent_mask: lines.recent - 1,
+    };
     const index = (port: Port): number => addon.ifindexByName(port, null);
     this.#ifindex = { front: index('front'), back: index('back'), thin: index('thin') };
     // Test-run with an ingress device wants that device's XDP receive queue, which veth has only under a program.
@@ -147,15 +154,13 @@ export class Switchboard {
     const vips = spec.listeners.flatMap((listener) => listener.vips ?? [VIP4, VIP6]);
     const own = Object.values(PORTS).flatMap(({ addresses }) => addresses.map(withoutPrefix));
     const control = {
-      generation: (this.#generation += 1), // what CPUs keep of earlier tables is void
+      ...this.#sizes,
+      generation: this.#nextGeneration(),
       snat_port_min: 20000,
       snat_port_max: 29999,
       reselect_stamps: 8,
       suspect_stamps: 40,
       closed_stamps: 234,
-      cache_cpus: addon.possibleCpus(),
-      cache_mask: CACHE_LINES - 1,
-      recent_mask: CACHE_LINES - 1,
       ...spec.control,
       local_bitmap: localBitmap([...vips, ...own, ...(spec.local ?? [])]),
     };
@@ -181,6 +186,11 @@ export class Switchboard {
   setControl(words: Readonly<Record<string, number>>): void {
     this.#control = { ...this.#control, ...words };
     this.map('control').update(packIndex(0), pack(structs.control, this.#control));
+  }
+
+  /** As the agent does when routes or neighbours have changed. */
+  bumpGeneration(): void {
+    this.setControl({ generation: this.#nextGeneration() });
   }
 
   send(frame: Uint8Array, port: Port): Outcome {
@@ -316,8 +326,16 @@ export class Switchboard {
       );
   }
 
+  /** Never the same twice: whatever is cached under an older one is dead. */
+  #nextGeneration(): number {
+    this.#generation += 1;
+    return this.#generation;
+  }
+
   #forget(): void {
     for (const name of FORGOTTEN) clear(this.map(name));
+    this.#recent ??= this.map('recent').mmap();
+    this.#recent.fill(0);
     for (const name of ZEROED) {
       const map = this.map(name);
       const zero = Buffer.alloc(map.info.valueSize);

@@ -96,10 +96,10 @@ export const topology: readonly Case[] = [
     setNeighbour('back', member(family), moved);
     try {
       talk.clientToMember({ payload: 'still the old one' });
-      board.setControl({ generation: 2 });
+      board.bumpGeneration();
       const outcome = talk.fromClient({ payload: 'now the new one' });
       assert.equal(readPacket(outcome.frame).ethernet.destination, moved);
-      board.setControl({ generation: 3 });
+      board.bumpGeneration();
     } finally {
       setNeighbour('back', member(family), memberMac(member(family)));
     }

@@ -93,6 +93,19 @@ export const udpTable: readonly Case[] = [
     talk.clientToMember();
     assert.ok(talk.snat.port >= 20000 && talk.snat.port <= 29999);
   }),
+  ...bothFamilies(
+    'a client that speaks again after 3,000 others keeps member and port',
+    (board, family) => {
+      board.reset(spec(family));
+      const talk = udp(board, family);
+      talk.clientToMember({ payload: 'one way' });
+      const { member, snat } = talk;
+      for (let i = 0; i < 3000; i += 1)
+        udp(board, family, { clientPort: 10000 + i }).fromClient({ payload: 'also' });
+      talk.clientToMember({ payload: 'one way still' });
+      assert.deepEqual([talk.member, talk.snat], [member, snat]);
+    },
+  ),
   ...bothFamilies('TCP to a UDP service is not ours', (board, family) => {
     board.reset(spec(family));
     const frame = buildPacket(
