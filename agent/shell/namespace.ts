@@ -13,6 +13,8 @@ const SYSCTLS: readonly string[] = [
   'net.ipv4.ip_forward=1',
   'net.ipv6.conf.all.forwarding=1',
   'net.ipv6.conf.default.forwarding=1',
+  // The ping wrapper of PING monitors runs without privileges (contract 7.5).
+  'net.ipv4.ping_group_range=0 2147483647',
   // HAProxy binds the VIP also where it is not local: on the backup, and before DAD ends (P26).
   'net.ipv4.ip_nonlocal_bind=1',
   'net.ipv6.ip_nonlocal_bind=1',
@@ -23,6 +25,9 @@ const SYSCTLS: readonly string[] = [
   'net.ipv4.conf.default.accept_local=1',
   'net.ipv4.conf.all.rp_filter=0',
   'net.ipv4.conf.default.rp_filter=0',
+  // Taking the first address of a subnet away must not take its other ones along.
+  'net.ipv4.conf.all.promote_secondaries=1',
+  'net.ipv4.conf.default.promote_secondaries=1',
   // Handing them on over the interface they came from is no reason to tell the client a better way.
   'net.ipv4.conf.all.send_redirects=0',
   'net.ipv4.conf.default.send_redirects=0',
@@ -50,7 +55,7 @@ export const prepareNamespace = async (name: string): Promise<void> => {
 
 /** An interface keeps the settings of its own that it had before it was moved. */
 export const prepareInterface = async (netns: string, name: string): Promise<void> => {
-  const settings = ['accept_local=1', 'rp_filter=0', 'send_redirects=0'];
+  const settings = ['accept_local=1', 'rp_filter=0', 'send_redirects=0', 'promote_secondaries=1'];
   const keys = settings.map((setting) => `net/ipv4/conf/${name}/${setting}`);
   await run('sysctl', ['-q', '-e', '-w', ...keys, `net/ipv6/conf/${name}/forwarding=1`], { netns });
 };
