@@ -80,9 +80,29 @@ export class DataplaneHooks {
     rmSync(pin, { force: true });
   }
 
-  /** Attaches, moves and detaches so that exactly `interfaces` are served. An interface that vanishes meanwhile is skipped. */
+  /**
+   * Attaches, moves and detaches so that exactly `interfaces` are served. An interface that vanishes meanwhile is
+   * skipped. When one refuses the hook that was asked for, the others are served and then its error is thrown.
+   */
   apply(interfaces: readonly DatapathInterface[]): HookReport[] {
-    const wanted = new Map(interfaces.map((item) => [item.ifindex, item]));
+    this.#letGo(new Set(interfaces.map(({ ifindex }) => ifindex)));
+    const report: HookReport[] = [];
+    let refusal: Error | null = null;
+    for (const item of interfaces)
+      try {
+        const attached = this.#serve(item);
+        if (attached === null) continue;
+        report.push({ interface: item.name, hook: attached.hook, reason: attached.reason });
+      } catch (error) {
+        const message = `${item.name} cannot be served by ${item.hook}: ${messageOf(error)}`;
+        this.#logger.error({ interface: item.name, error }, 'interface not served');
+        refusal ??= new Error(message, { cause: error });
+      }
+    if (refusal !== null) throw refusal;
+    return report;
+  }
+
+  #letGo(wanted: ReadonlySet<number>): void {
     for (const [ifindex, attached] of this.#attached)
       if (!wanted.has(ifindex)) this.#detach(attached);
     for (const [ifindex, { link, pin }] of this.#adopted)
@@ -90,12 +110,6 @@ export class DataplaneHooks {
         this.#adopted.delete(ifindex);
         this.#drop(link, pin);
       }
-    return interfaces.flatMap((item) => {
-      const attached = this.#serve(item);
-      return attached === null
-        ? []
-        : [{ interface: item.name, hook: attached.hook, reason: attached.reason }];
-    });
   }
 
   #serve(wanted: DatapathInterface): Attached | null {

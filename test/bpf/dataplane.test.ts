@@ -196,6 +196,32 @@ t.test('an interface that vanished before apply is left out of the report', asyn
   t.strictSame((await dataplane.apply(wantedState([], { interfaces: [eth1] }))).hooks, []);
 });
 
+t.test('where native XDP is refused, auto takes tc and says why; xdp is an error', async (t) => {
+  const world = await makeWorld(t);
+  const eth1 = world.plug('eth1', ['203.0.113.5/24']);
+  world.ip('link', 'add', 'odd0', 'type', 'bridge'); // a device without native XDP
+  const odd = { ...eth1, name: 'odd0', ifindex: addon.ifindexByName('odd0', world.netns) };
+  const dataplane = world.dataplane();
+  await dataplane.start();
+  const { hooks } = await dataplane.apply(wantedState([], { interfaces: [odd, eth1] }));
+  t.match(hooks, [
+    { interface: 'odd0', hook: 'tc', reason: /refused \(.*EOPNOTSUPP.*\), so tc/ },
+    { interface: 'eth1', hook: 'xdp' },
+  ]);
+  await t.rejects(
+    dataplane.apply(
+      wantedState([], {
+        interfaces: [
+          { ...odd, hook: 'xdp' },
+          { ...eth1, hook: 'tc' },
+        ],
+      }),
+    ),
+    /odd0 cannot be served by xdp/,
+  );
+  t.match(world.tc('eth1'), /lb_tc/, 'the others are served all the same');
+});
+
 t.test('no private memory of the programs is pinned', async (t) => {
   const world = await makeWorld(t);
   const dataplane = world.dataplane();
