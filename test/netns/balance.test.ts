@@ -88,22 +88,21 @@ t.test('TCP and UDP are spread as configured', async (t) => {
     }
     t.strictSame(await ask(), first, 'the same again');
 
-    await bed.push(...everything.filter((spec) => spec !== hashed), {
-      ...hashed,
-      members: three([1, 1, 0]),
-    });
-    const drained = await ask();
-    const moved = first.filter((name, i) => name !== 'm3' && drained[i] !== name);
-    t.equal(moved.length, 0, 'nobody else moves when a member drains');
-    t.notOk(drained.includes('m3'));
+    const left = hashed.members.slice(0, 2);
 
-    await bed.push(...everything.filter((spec) => spec !== hashed), {
-      ...hashed,
-      members: three([1, 1, 0]).slice(0, 2),
-    });
-    const left = await ask();
-    const also = first.filter((name, i) => name !== 'm3' && left[i] !== name);
-    t.ok(also.length <= 0.05 * SOURCES.count, `${also.length} of 2000 others move when it is gone`);
+    const others = everything.filter((spec) => spec !== hashed);
+    const without: readonly (readonly [string, MemberSpec[], number])[] = [
+      ['is disabled', [...left, { member: 'm3', enabled: false }], 0],
+      ['drains', [...left, { member: 'm3', weight: 0 }], 20],
+      ['is removed', left, 20],
+    ];
+    for (const [what, members, most] of without) {
+      await bed.push(...others, { ...hashed, members });
+      const names = await ask();
+      t.notOk(names.includes('m3'), `nobody meets a member that ${what}`);
+      const moved = first.filter((name, i) => name !== 'm3' && names[i] !== name).length;
+      t.ok(moved <= most, `${moved} of 2000 others move when it ${what}`);
+    }
 
     await bed.push(...everything);
     t.strictSame(await ask(), first, 'and all are back when it is');

@@ -71,7 +71,10 @@ t.test('members that die', async (t) => {
     await sleep(PATIENCE_MS);
     const result = await open(8001, 30, 500);
     t.match(result, { opened: 30, timeout: 0, refused: 0 }, `${PATIENCE_MS} ms after its death`);
-    t.strictSame(result.members, { m1: 15, m2: 15 });
+    t.strictSame(Object.keys(result.members).sort(), ['m1', 'm2']);
+    const even = async () => (await open(8001, 10, 500)).members['m1'] === 5;
+    await until('the monitor has taken it out of the order', even, 3000);
+    t.comment(`out of the order ${Date.now() - died} ms after its death`);
     t.match(await meanwhile, { opened: 6 }, 'and those before came through on another member');
     await members.m3.ip(
       'link set eth0 up',

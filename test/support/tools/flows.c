@@ -215,7 +215,7 @@ static void hear_all(struct result *result, int wait_ms)
 		hear(&flows[events[i].data.u64], result);
 }
 
-/* At most 2000 tokens are under way, so that no queue on the path overflows by our own doing. */
+/* At most 200 tokens are under way, so that no queue on the path overflows by our own doing. */
 static void check(long rounds, long pause_ms)
 {
 	struct result result = { 0 };
@@ -231,9 +231,9 @@ static void check(long rounds, long pause_ms)
 				result.closed++;
 			else
 				result.waiting++;
-			while (result.waiting >= 2000 && now_ms() - begin < 60000)
+			while (result.waiting >= 200 && now_ms() - begin < 60000)
 				hear_all(&result, 100);
-			if (i % 64 == 0)
+			if (i % 32 == 0)
 				hear_all(&result, 0);
 		}
 		patience = now_ms() + 15000;
