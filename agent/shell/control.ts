@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A local socket for amphoractl: JSON, a line each way, for root alone.
 import { chmod, mkdir, rm } from 'node:fs/promises';
-import { type Server, type Socket, createServer } from 'node:net';
+import { type Socket, createServer } from 'node:net';
 import { dirname } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { FastifyBaseLogger } from 'fastify';
@@ -28,6 +28,11 @@ export interface ControlSource {
   follow(onEvents: (events: readonly FlowEvent[]) => void): () => void;
 }
 
+export interface ControlServer {
+  /** Followers are hung up on. */
+  close(): void;
+}
+
 /** A reader that is this far behind is cut off: events would fill the agent's memory. */
 const MAX_BACKLOG_BYTES = 64 * 1024 * 1024;
 const MAX_REQUEST = 64 * 1024;
@@ -36,10 +41,13 @@ export const serveControl = async (
   path: string,
   source: ControlSource,
   log: FastifyBaseLogger,
-): Promise<Server> => {
+): Promise<ControlServer> => {
   await mkdir(dirname(path), { recursive: true });
   await rm(path, { force: true }); // of an agent that was killed
+  const open = new Set<Socket>();
   const server = createServer((socket) => {
+    open.add(socket);
+    socket.on('close', () => open.delete(socket));
     socket.on('error', () => socket.destroy());
     const lines = createInterface({ input: socket });
     lines.on('line', (line) => {
@@ -56,7 +64,12 @@ export const serveControl = async (
     server.listen(path, resolve);
   }).finally(() => process.umask(mask));
   await chmod(path, 0o600);
-  return server;
+  return {
+    close: () => {
+      server.close();
+      for (const socket of open) socket.destroy();
+    },
+  };
 };
 
 const answer = async (line: string, socket: Socket, source: ControlSource): Promise<void> => {
