@@ -48,6 +48,7 @@ export class DataplaneSweep {
   #timer: NodeJS.Timeout | null = null;
   #pass: AsyncGenerator<undefined, void> | null = null;
   #ticking: Promise<void> = Promise.resolve();
+  #isTicking = false;
   #isCrowded = false;
   /** Gone members that the last pass did not meet: a second such pass frees them. */
   #unseen: ReadonlySet<number> = new Set();
@@ -61,7 +62,13 @@ export class DataplaneSweep {
     const period = this.#parts.sweepMs ?? DEFAULT_MS;
     if (period === 0) return;
     this.#timer = setInterval(() => {
-      this.#ticking = this.#ticking.then(() => this.#tick());
+      if (this.#isTicking) return; // a busy machine: the pass takes longer, ticks do not pile up
+      this.#isTicking = true;
+      this.#ticking = this.#ticking
+        .then(() => this.#tick())
+        .finally(() => {
+          this.#isTicking = false;
+        });
     }, period);
     this.#timer.unref();
   }

@@ -5,6 +5,8 @@ import { basename, join } from 'node:path';
 import { asCurrent, type CurrentTables, diffTables, EMPTY_TABLES } from '../core/plan/diff.js';
 import { assignNumbers } from '../core/plan/numbers.js';
 import { partsOf } from '../core/plan/parts.js';
+import { SlotMemo } from '../core/plan/slot-memo.js';
+import type { PoolPlan } from '../core/plan/slots.js';
 import { recoverNumbers } from '../core/plan/state.js';
 import { buildTables } from '../core/plan/tables.js';
 import type {
@@ -40,6 +42,7 @@ interface Running {
   readonly hooks: DataplaneHooks;
   readonly sweep: DataplaneSweep;
   readonly follower: FlowFollower;
+  readonly memo: SlotMemo;
   /** What the maps hold. */
   current: CurrentTables;
   /** Numbers of members whose flows end with their health (contract 4.5.3), when last applied. */
@@ -127,7 +130,7 @@ export class KernelDataplane implements Dataplane {
     const sweep = new DataplaneSweep({ maps, clock, store, serial, ...options });
     const follower = new FlowFollower({ maps, clock, control, store });
     const parts = { maps, clock, control, store, writer, hooks, sweep, follower, current };
-    const running: Running = { ...parts, evictable: new Set() };
+    const running: Running = { ...parts, memo: new SlotMemo(), evictable: new Set() };
     running.evictable = udpMembers(running);
     return running;
   }
@@ -144,7 +147,7 @@ export class KernelDataplane implements Dataplane {
   apply(wanted: WantedState): Promise<ApplyReport> {
     return this.#serial(async () => {
       const running = this.#run;
-      const { maps, clock, store, writer, hooks } = running;
+      const { maps, clock, store, writer, hooks, memo } = running;
       const numbers = assignNumbers(store.state.numbers, partsOf(wanted.listeners), {
         listeners: maps.map('listeners').info.maxEntries,
         pools: maps.map('pools').info.maxEntries,
@@ -153,7 +156,9 @@ export class KernelDataplane implements Dataplane {
       // First, so that after a crash below nobody hands a written number to another member.
       await store.save({ numbers });
       const { snatSource = 'vip' } = this.#options;
-      const tables = buildTables(wanted, numbers, { clock, snatSource });
+      memo.begin();
+      const slots = (plan: PoolPlan): Uint32Array => memo.slots(plan);
+      const tables = buildTables(wanted, numbers, { clock, snatSource, slots });
       const writes = await this.#write(running, diffTables(running.current, tables));
       running.current = asCurrent(tables);
       await store.save({ slots: Object.fromEntries(writer.slots) });

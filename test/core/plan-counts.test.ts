@@ -120,3 +120,21 @@ t.test('reasons have the names of the enum, in its order', (t) => {
   t.equal(REASON_NAMES.length, enums.reason.REASON_MAX);
   t.end();
 });
+
+t.test('sums of very many deleted listeners are not kept for ever', (t) => {
+  const numbers = assignNumbers(NO_NUMBERS, partsOf([web(a)]), limits);
+  const gone = { ...newState('x'), numbers: assignNumbers(numbers, [], limits) };
+  const old = Object.fromEntries(
+    Array.from({ length: 2000 }, (_, i) => [`old-${i}`, { members: [i], listeners: [] }]),
+  );
+  const after = retireCounts(
+    { ...gone, retired: old },
+    releaseNumbers(gone.numbers, new Set([0])),
+    reader(),
+  );
+  const ids = Object.keys(after.retired);
+  t.equal(ids.length, 1024);
+  t.equal(ids[0], 'old-977');
+  t.ok(ids.includes('web'));
+  t.end();
+});

@@ -88,19 +88,18 @@ t.test('and removed after them; members stay, without flags, for their flows', (
   t.end();
 });
 
-t.test('a released member is wiped', (t) => {
+t.test('a released member is wiped, and with it the VIP of a listener that is gone', (t) => {
   const numbers = assignNumbers(NO_NUMBERS, partsOf(full.listeners), limits);
   const none = releaseNumbers(assignNumbers(numbers, [], limits), new Set([0, 1]));
   const options = { clock: { hz: 250 }, snatSource: 'vip' } as const;
   const gone = buildTables(wantedState([]), assignNumbers(numbers, [], limits), options);
   const wiped = diffTables(asCurrent(gone), buildTables(wantedState([]), none, options));
-  t.strictSame(wiped.map(name), ['+members 2']);
+  t.strictSame(wiped.map(name), ['bitmap', '+members 2']);
+  const [bits, members] = wiped;
+  t.ok(bits?.kind === 'bitmap' && bits.bytes.every((byte) => byte === 0));
   t.ok(
-    wiped.every(
-      (change) =>
-        change.kind === 'update' &&
-        [...change.entries.values()].every((value) => value.every((byte) => byte === 0)),
-    ),
+    members?.kind === 'update' &&
+      [...members.entries.values()].every((value) => value.every((byte) => byte === 0)),
   );
   t.end();
 });

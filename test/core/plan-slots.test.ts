@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import t from 'tap';
 import { enums } from '../../agent/core/plan/layout.gen.js';
+import { SlotMemo } from '../../agent/core/plan/slot-memo.js';
 import { poolSlots, type SlotMember } from '../../agent/core/plan/slots.js';
 
 const slotMember = (number: number, changes: Partial<SlotMember> = {}): SlotMember => ({
@@ -155,3 +156,27 @@ t.test('source hashing over 1,000 members leaves nobody out', (t) => {
   t.equal(new Set(owners.filter((owner) => owner % 2 === 1)).size, 500);
   t.end();
 });
+
+t.test(
+  'the memo answers as the function does, and forgets what two rounds did not ask for',
+  (t) => {
+    const memo = new SlotMemo();
+    const plan = (weight: number) =>
+      ({
+        algorithm: 'SOURCE_IP',
+        weighted: true,
+        members: [slotMember(1, { weight }), slotMember(2)],
+      }) as const;
+    const round = (...weights: number[]) => {
+      memo.begin();
+      return weights.map((weight) => memo.slots(plan(weight)));
+    };
+    const [first, other] = round(1, 2);
+    t.strictSame(first, poolSlots(plan(1)));
+    t.equal(round(1)[0], first, 'the same words');
+    t.equal(round(1)[0], first);
+    t.not(round(2)[0], other, 'computed again');
+    t.strictSame(round(2)[0], other);
+    t.end();
+  },
+);

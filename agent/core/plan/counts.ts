@@ -141,7 +141,20 @@ export const retireCounts = (
     add(listenerId, 'listeners', minus(words, baselines.listeners[number]));
     baselines.listeners[number] = words;
   }
-  return { ...state, numbers, baselines, retired };
+  return { ...state, numbers, baselines, retired: forgetOldest(retired, numbers) };
+};
+
+/** Sums of listeners that are no more are kept for their return, but not of all that ever were. */
+const KEPT_RETIRED = 1024;
+
+const forgetOldest = (
+  retired: DataplaneState['retired'],
+  numbers: Numbers,
+): DataplaneState['retired'] => {
+  const known = new Set(Object.values(numbers.listeners).map(({ listenerId }) => listenerId));
+  const absent = Object.keys(retired).filter((id) => !known.has(id));
+  const forgotten = new Set(absent.slice(0, Math.max(0, absent.length - KEPT_RETIRED)));
+  return Object.fromEntries(Object.entries(retired).filter(([id]) => !forgotten.has(id)));
 };
 
 /** Names of enum reason, lower case, without the prefix. */

@@ -34,8 +34,16 @@ export const EMPTY_TABLES: CurrentTables = {
   bitmap: new Uint8Array(128),
 };
 
-export const slotsDigest = (words: Uint32Array): string =>
-  createHash('sha256').update(words).digest('base64url');
+/** Words are never changed once made, so each is digested once. */
+const digests = new WeakMap<Uint32Array, string>();
+
+export const slotsDigest = (words: Uint32Array): string => {
+  const known = digests.get(words);
+  if (known !== undefined) return known;
+  const digest = createHash('sha256').update(words).digest('base64url');
+  digests.set(words, digest);
+  return digest;
+};
 
 const isSame = (a: Uint8Array | undefined, b: Uint8Array): boolean =>
   a !== undefined && Buffer.compare(a, b) === 0;

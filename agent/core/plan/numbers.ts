@@ -11,6 +11,8 @@ export interface NumberedListener extends Numbered {
   readonly listenerId: string;
   readonly protocol: string;
   readonly idleMs: number;
+  /** Where its flows are addressed to. */
+  readonly vips: readonly string[];
 }
 export type NumberedPool = Numbered;
 export interface NumberedMember extends Numbered {
@@ -103,12 +105,13 @@ export const assignNumbers = (
   const listeners = renumber(
     table('listeners', previous.listeners),
     new Map(parts.map((part) => [part.key, part])),
-    ({ listener }, number): NumberedListener => ({
+    ({ listener, vips }, number): NumberedListener => ({
       number,
       live: true,
       listenerId: listener.id,
       protocol: listener.protocol,
       idleMs: idleMsOf(listener),
+      vips: vips.map(({ address }) => address),
     }),
   );
   const numberedPools = renumber(

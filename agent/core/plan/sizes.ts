@@ -19,7 +19,7 @@ export interface TableSizes {
   readonly events: number;
   /** Lines of `cache4` and `cache6` per possible CPU; a power of two. */
   readonly cacheLines: number;
-  /** Lines of `recent` per possible CPU; a power of two. */
+  /** Lines of `recent`; a power of two. */
   readonly recentLines: number;
 }
 
@@ -72,7 +72,7 @@ export const tableSizes = (ramBytes: number, overrides: SizeOverrides = {}): Tab
     interfaces: 256,
     events: MIB,
     cacheLines: small ? 2048 : 16_384,
-    recentLines: small ? 4096 : 16_384,
+    recentLines: small ? 8192 : 65_536,
     ...others,
   };
   return {

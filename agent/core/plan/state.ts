@@ -78,7 +78,7 @@ export const recoverNumbers = (members: Table): Numbers => {
     listeners: Object.fromEntries(
       numbersOf((m) => m.listener).map((number) => [
         `?/${number}`,
-        { number, live: false, listenerId: '', protocol: 'TCP', idleMs: UNKNOWN_IDLE_MS },
+        { number, live: false, listenerId: '', protocol: 'TCP', idleMs: UNKNOWN_IDLE_MS, vips: [] },
       ]),
     ),
     pools: Object.fromEntries(

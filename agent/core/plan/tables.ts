@@ -10,7 +10,7 @@ import { localBitmap, snatAddress, vipInterface } from './network.js';
 import type { NumberedMember, Numbers } from './numbers.js';
 import { type Part, type PartMember, type PartPool, partsOf } from './parts.js';
 import { poolRecord } from './persistence.js';
-import { poolSlots } from './slots.js';
+import { type PoolPlan, poolSlots } from './slots.js';
 
 /** Packed key, in hex -> packed value. */
 export type Table = ReadonlyMap<string, Uint8Array>;
@@ -34,6 +34,8 @@ export interface TableOptions {
   readonly clock: Clock;
   /** Source of packets that leave by the VIP's own interface: the VIP, or the interface's address. */
   readonly snatSource: 'vip' | 'interface';
+  /** How slots are computed; a memo saves the work for pools that did not change. */
+  readonly slots?: (plan: PoolPlan) => Uint32Array;
 }
 
 /** Zeros stand for an absent entry of an array, so an entry that is all zeros need not be told. */
@@ -98,23 +100,22 @@ const listenerFlags = (part: Part, wanted: WantedState): number =>
   (part.listener.protocol === 'UDP' ? enums.listener_flag.LISTENER_KEEP_PORT : 0) |
   (wanted.allowed === null ? 0 : enums.listener_flag.LISTENER_ACL);
 
-const slotsOf = (
+const poolPlan = (
   part: Part,
   { pool, members }: PartPool,
   numbers: Numbers,
   down: ReadonlySet<string>,
-): Uint32Array =>
-  poolSlots({
-    algorithm: pool.algorithm,
-    weighted: part.listener.origin === 'haproxy',
-    members: members.map((member) => ({
-      number: numbers.members[member.key]?.number ?? 0,
-      identity: `${member.address}:${member.port}`,
-      weight: member.member.weight,
-      backup: member.member.backup,
-      healthy: isHealthy(member, down),
-    })),
-  });
+): PoolPlan => ({
+  algorithm: pool.algorithm,
+  weighted: part.listener.origin === 'haproxy',
+  members: members.map((member) => ({
+    number: numbers.members[member.key]?.number ?? 0,
+    identity: `${member.address}:${member.port}`,
+    weight: member.member.weight,
+    backup: member.member.backup,
+    healthy: isHealthy(member, down),
+  })),
+});
 
 const interfaceTable = (
   interfaces: readonly DatapathInterface[],
@@ -152,6 +153,9 @@ const serviceEntries = (
         return [hexOf(key), pack(structs.service, { listener, vip_ifindex })];
       });
 
+const servedVips = (numbers: Numbers): string[] =>
+  Object.values(numbers.listeners).flatMap(({ vips }) => vips);
+
 /** All tables for `wanted`. `numbers` must have been assigned for its listeners. */
 export const buildTables = (
   wanted: WantedState,
@@ -159,6 +163,7 @@ export const buildTables = (
   options: TableOptions,
 ): Tables => {
   const parts = partsOf(wanted.listeners);
+  const slotsOf = options.slots ?? poolSlots;
   const vips = new Set<string>(parts.flatMap((part) => part.vips.map(({ address }) => address)));
   const { table: interfaces, addresses } = interfaceTable(wanted.interfaces, vips);
   const pools = new Map<string, Uint8Array>();
@@ -171,7 +176,7 @@ export const buildTables = (
     const pool = part.pool && (numbers.pools[part.pool.key]?.number ?? constants.NO_POOL);
     if (part.pool !== null && pool !== null) {
       pools.set(indexKey(pool), pack(structs.pool, poolRecord(part.pool.pool, options.clock)));
-      slots.set(pool, slotsOf(part, part.pool, numbers, wanted.down));
+      slots.set(pool, slotsOf(poolPlan(part, part.pool, numbers, wanted.down)));
     }
     listeners.set(
       indexKey(listener),
@@ -194,6 +199,7 @@ export const buildTables = (
     allowed,
     interfaces,
     services,
-    bitmap: localBitmap([...vips, ...addresses]),
+    // With the VIPs of listeners that are gone: their flows go on, as with a reload of HAProxy.
+    bitmap: localBitmap([...servedVips(numbers), ...addresses]),
   };
 };
