@@ -43,7 +43,7 @@ struct control {
 	__u32 closed_stamps;   /* a closed flow keeps its SNAT port this long (TIME_WAIT) */
 	__u32 cache_mask;      /* lines of `cache4` and `cache6` per CPU, minus one; 0: no cache */
 	__u32 cache_cpus;      /* CPUs that have lines (possible CPUs) */
-	__u32 recent_mask;     /* lines of `recent` per CPU, minus one */
+	__u32 recent_mask;     /* lines of `recent`, minus one */
 	__u32 reserved;
 	__u64 local_bitmap[VIP_BITMAP_WORDS]; /* hashes of VIPs and SNAT addresses: not set = not ours */
 };
@@ -276,7 +276,7 @@ struct cache_line6 {
 };
 _Static_assert(sizeof(struct cache_line6) == 128, "two lines");
 
-/* Per CPU: the last SYN or first datagram of a client, to know its repetition by. */
+/* The last SYN of a client, to know its repetition by. */
 struct recent {
 	__u64 key[5]; /* flow_key6, or flow_key4 and zeros */
 	__u32 member;

@@ -55,8 +55,8 @@ MAP(guard, BPF_MAP_TYPE_PERCPU_ARRAY, __u32, struct guard, 1, 0);
  */
 MAP(flows4, BPF_MAP_TYPE_HASH, struct flow_key4, struct flow4, 4096, 0);
 MAP(flows6, BPF_MAP_TYPE_HASH, struct flow_key6, struct flow6, 4096, 0);
-MAP(half4, BPF_MAP_TYPE_LRU_HASH, struct flow_key4, struct flow4, 16384, 0);
-MAP(half6, BPF_MAP_TYPE_LRU_HASH, struct flow_key6, struct flow6, 16384, 0);
+MAP(half4, BPF_MAP_TYPE_LRU_HASH, struct flow_key4, struct flow4, 16384, BPF_F_NO_COMMON_LRU);
+MAP(half6, BPF_MAP_TYPE_LRU_HASH, struct flow_key6, struct flow6, 16384, BPF_F_NO_COMMON_LRU);
 MAP(cache4, BPF_MAP_TYPE_ARRAY, __u32, struct cache_line4, 1, BPF_F_MMAPABLE); /* MMAPABLE: begins on a page */
 MAP(cache6, BPF_MAP_TYPE_ARRAY, __u32, struct cache_line6, 1, BPF_F_MMAPABLE);
 MAP(recent, BPF_MAP_TYPE_ARRAY, __u32, struct recent, 1024, BPF_F_MMAPABLE);

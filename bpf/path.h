@@ -242,6 +242,10 @@ int plain_ipv4(hook_ctx *ctx)
 	/* Two 64-bit stores: a key written field by field stalls the lookup's loads. */
 	key[0] = *(__u64 *)&ip->saddr;
 	key[1] = *(__u32 *)l4 | (__u64)ip->protocol << 32;
+	if (!is_local_bit(ctl, local_bit(bpf_htonl(0xffff) ^ (__u32)(key[0] >> 32)))) {
+		count_reason(REASON_NOT_OURS);
+		return VERDICT_PASS;
+	}
 	now = now_stamp();
 	line = cache_at4(key, ctl, bpf_get_smp_processor_id());
 	if (line && line->addresses == key[0] && same_rest(line->rest, key[1]) && line->stamp == now &&
@@ -254,13 +258,8 @@ int plain_ipv4(hook_ctx *ctx)
 		ifindex = line->ifindex;
 		tail = (void *)&line->new_sport;
 	} else {
-		struct flow_common *f;
+		struct flow_common *f = find_flow(key, FAMILY_4);
 
-		if (!is_local_bit(ctl, local_bit(bpf_htonl(0xffff) ^ (__u32)(key[0] >> 32)))) {
-			count_reason(REASON_NOT_OURS);
-			return VERDICT_PASS;
-		}
-		f = find_flow(key, FAMILY_4);
 		if (!f || !is_current(f, ctl, length, is_segmented_later(ctx)))
 			return PLAIN_NOT;
 		touch_flow(f, f->state & FLOW_COUNT_PACKETS ? length : payload);
@@ -298,7 +297,7 @@ static __noinline int plain_ipv6(hook_ctx *ctx)
 	const struct flow_common *tail;
 	struct cache_line6 *line;
 	__u32 length, payload, ifindex, now;
-	__u64 key[5];
+	__u64 key[5], folded;
 	int tcp;
 
 	if (l4 + 8 > end || !ctl || ip->version != 6 || ip->hop_limit <= 1)
@@ -314,6 +313,11 @@ static __noinline int plain_ipv6(hook_ctx *ctx)
 	key[2] = *(__u64 *)&ip->daddr.in6_u.u6_addr32[0];
 	key[3] = *(__u64 *)&ip->daddr.in6_u.u6_addr32[2];
 	key[4] = *(__u32 *)l4 | (__u64)ip->nexthdr << 32;
+	folded = key[2] ^ key[3];
+	if (!is_local_bit(ctl, local_bit((__u32)folded ^ (__u32)(folded >> 32)))) {
+		count_reason(REASON_NOT_OURS);
+		return VERDICT_PASS;
+	}
 	now = now_stamp();
 	line = cache_at6(key, ctl, bpf_get_smp_processor_id());
 	if (line && line->addresses[0] == key[0] && line->addresses[1] == key[1] && line->addresses[2] == key[2] &&
@@ -327,14 +331,8 @@ static __noinline int plain_ipv6(hook_ctx *ctx)
 		ifindex = line->ifindex;
 		tail = (void *)&line->new_sport;
 	} else {
-		__u64 folded = key[2] ^ key[3];
-		struct flow_common *f;
+		struct flow_common *f = find_flow(key, FAMILY_6);
 
-		if (!is_local_bit(ctl, local_bit((__u32)folded ^ (__u32)(folded >> 32)))) {
-			count_reason(REASON_NOT_OURS);
-			return VERDICT_PASS;
-		}
-		f = find_flow(key, FAMILY_6);
 		if (!f || !is_current(f, ctl, length, is_segmented_later(ctx)))
 			return PLAIN_NOT;
 		touch_flow(f, f->state & FLOW_COUNT_PACKETS ? length : payload);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * The repeated SYN. A half-open TCP flow has only its member half in a table, since a flood pays for
- * what the first packet writes. The client's own packets are known by this: a line per CPU and hash,
- * overwritten by whoever comes next.
+ * what the first packet writes. The client's own packets are known by this: a line per hash, overwritten
+ * by whoever comes next, without a lock: what is found here is believed only after the half that it
+ * leads to has named the same client.
  */
 #ifndef AMPHORA_RECENT_H
 #define AMPHORA_RECENT_H
@@ -19,7 +20,7 @@ static __always_inline struct recent *recent_line(struct work *w, const __u8 fam
 		return NULL;
 	at = family == FAMILY_4 ? mix_key(key[0], key[1]) :
 				  mix_key(key[0] ^ key[1] << 1 ^ key[2] << 2 ^ key[3] << 3, key[4]);
-	at = (at & ctl->recent_mask) + bpf_get_smp_processor_id() * (ctl->recent_mask + 1);
+	at &= ctl->recent_mask;
 	return bpf_map_lookup_elem(&recent, &at);
 }
 

@@ -16,7 +16,7 @@ const GUARD_PER_SECOND = 200_000;
 /** Part of the guard's limit that each listener may use whatever the others do. */
 const GUARD_SHARE = 1 / 4;
 
-/** max_entries of the maps that are indexed by CPU and hash. */
+/** max_entries of the maps that are indexed by hash, `cache4` and `cache6` by CPU too. */
 export interface ControlLines {
   readonly cache: number;
   readonly recent: number;
@@ -50,7 +50,7 @@ export class DataplaneControl {
     const cpus = addon.possibleCpus();
     this.#set(FIELDS.cache_cpus, cpus);
     this.#set(FIELDS.cache_mask, Math.floor(lines.cache / cpus) - 1);
-    this.#set(FIELDS.recent_mask, Math.floor(lines.recent / cpus) - 1);
+    this.#set(FIELDS.recent_mask, lines.recent - 1);
     this.#set(FIELDS.flags, 0);
     this.bumpGeneration();
   }

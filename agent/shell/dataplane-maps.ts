@@ -11,6 +11,8 @@ import { isBpffs } from './dataplane-bpffs.js';
 import type { DataplaneOptions } from './dataplane-options.js';
 
 const REAP_KEYS = 4096;
+/** The least that each CPU's list of half-open flows holds. */
+const HALF_OPEN_PER_CPU = 4096;
 /** Private per-CPU memory of the programs, of no use to the next agent. */
 const SCRATCH = { hook: ['scratch', 'scratch_reply'], sys: ['scratch'] };
 
@@ -18,8 +20,11 @@ const maxEntries = ({ cacheLines, recentLines, ...sizes }: TableSizes): Record<s
   ...sizes,
   cache4: cacheLines * addon.possibleCpus(),
   cache6: cacheLines * addon.possibleCpus(),
-  recent: recentLines * addon.possibleCpus(),
+  recent: recentLines,
   hops: sizes.members,
+  // An LRU list per possible CPU, so each has a share.
+  half4: Math.max(sizes.half4, HALF_OPEN_PER_CPU * addon.possibleCpus()),
+  half6: Math.max(sizes.half6, HALF_OPEN_PER_CPU * addon.possibleCpus()),
   pool_slots: sizes.pools,
   pool_state: sizes.pools,
   member_state: sizes.members,
