@@ -8,7 +8,7 @@ import type {
   DatapathInterface,
   WantedState,
 } from './core/model/dataplane.js';
-import type { IpAddress, Listener } from './core/model/load-balancer.js';
+import type { Engine, IpAddress, Listener } from './core/model/load-balancer.js';
 import { isName } from './core/model/ids.js';
 import type { NetworkPlug, VipPlug } from './core/network/plug-body.js';
 import { type FirewallRule, allowedSources } from './core/network/rules.js';
@@ -248,8 +248,11 @@ export class Amphora {
     const upload = await this.#read(kind, data);
     await store.saveCommitted(kind, id, data); // first, so that a crash below replays it at start
     await this.#change(() => this.#committed.set(id, { kind, id, upload }), action);
-    const engines = upload.listeners.map((listener) => [listener.id, listener.engine]);
-    log.info({ id, kind, engines: Object.fromEntries(engines), ...this.#writes() }, 'committed');
+    for (const listener of upload.listeners) {
+      const { engine, reasons } = listener;
+      log.debug({ listener: listener.id, engine, reasons }, 'engine chosen');
+    }
+    log.info({ id, kind, engines: countEngines(upload.listeners), ...this.#writes() }, 'committed');
   }
 
   async #uncommit(kind: ConfigKind, id: string): Promise<void> {
@@ -360,6 +363,12 @@ export class Amphora {
     return this.#report ? { writes: this.#report.writes } : {};
   }
 }
+
+const countEngines = (listeners: readonly Listener[]): Partial<Record<Engine, number>> => {
+  const counts: Partial<Record<Engine, number>> = {};
+  for (const { engine } of listeners) counts[engine] = (counts[engine] ?? 0) + 1;
+  return counts;
+};
 
 const notFound = (id: string): AgentError =>
   new AgentError('OBJECT_NOT_FOUND', {

@@ -15,6 +15,7 @@ import { installChecks } from './shell/checks.js';
 import { serveControl } from './shell/control.js';
 import { DatapathInterfaces } from './shell/datapath-interfaces.js';
 import { KernelDataplane } from './shell/dataplane.js';
+import { ensureBpffs } from './shell/dataplane-bpffs.js';
 import { writeFileAtomic } from './shell/files.js';
 import { Haproxy } from './shell/haproxy.js';
 import { HealthWatch } from './shell/health.js';
@@ -75,6 +76,8 @@ export const startAgent = async (file: string, log: FastifyBaseLogger): Promise<
     log,
   });
   const sizes = sizesOf(config);
+  // systemd has mounted it, but a container may have no systemd.
+  await ensureBpffs(dirname(xdp.pinDirectory));
   const dataplane = new KernelDataplane({
     pinDirectory: xdp.pinDirectory,
     stateDirectory: xdp.stateDirectory,

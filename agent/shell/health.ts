@@ -3,7 +3,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { FastifyBaseLogger } from 'fastify';
 import { textOf } from '../errors.js';
-import { askHaproxy, parseServersState } from './haproxy-socket.js';
+import { askHaproxy, parseDownServers } from './haproxy-socket.js';
 
 export interface HealthOptions {
   /** Sockets of the HAProxy processes that run checks now. */
@@ -40,9 +40,9 @@ export class HealthWatch {
     }
     for (const socket of sockets) {
       try {
-        const states = parseServersState(await askHaproxy(socket, 'show servers state', 2000));
-        const down = states.filter(({ isUp }) => !isUp);
-        this.#known.set(socket, new Set(down.map(({ backend, server }) => `${backend}/${server}`)));
+        const down = parseDownServers(await askHaproxy(socket, 'show servers state', 2000));
+        this.#silent.delete(socket);
+        this.#known.set(socket, new Set(down));
       } catch (error) {
         if (this.#silent.has(socket)) continue;
         this.#silent.add(socket);
