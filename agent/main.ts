@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // Wires the parts together and decides nothing.
 import { totalmem } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { pino } from 'pino';
 import type { FastifyBaseLogger } from 'fastify';
 import { Amphora } from './amphora.js';
 import { type AgentConfig, parseAgentConfig, readAgentConfig } from './config.js';
 import { controlSource } from './control-source.js';
 import { tableSizes } from './core/plan/sizes.js';
+import { heartbeatSource } from './heartbeat-source.js';
 import { operations } from './shell/api/operations.js';
 import { createServer } from './shell/api/server.js';
 import { awaitStart } from './shell/await-start.js';
@@ -19,6 +20,7 @@ import { ensureBpffs } from './shell/dataplane-bpffs.js';
 import { writeFileAtomic } from './shell/files.js';
 import { Haproxy } from './shell/haproxy.js';
 import { HealthWatch } from './shell/health.js';
+import { HeartbeatSender } from './shell/heartbeat.js';
 import { Neighbours } from './shell/neighbours.js';
 import { Network } from './shell/network.js';
 import { createServices } from './shell/services.js';
@@ -148,11 +150,17 @@ export const startAgent = async (file: string, log: FastifyBaseLogger): Promise<
     }),
     log,
   );
+  const heartbeat = new HeartbeatSender({
+    config: () => config,
+    build: heartbeatSource({ ...config, amphora, dataplane, log }),
+    log,
+  });
   const replaceConfig = async (text: string): Promise<void> => {
     const next = parseAgentConfig(file, text);
     await writeFileAtomic(file, text, 0o660);
     config = next;
     log.level = config.debug ? 'debug' : 'info';
+    heartbeat.reconfigure();
     log.info('agent configuration replaced');
   };
   const app = createServer(
@@ -172,6 +180,7 @@ export const startAgent = async (file: string, log: FastifyBaseLogger): Promise<
     { pair, log, requestReadTimeoutSeconds: config.requestReadTimeoutSeconds },
   );
   await app.listen({ host: config.bindHost, port: config.bindPort });
+  void heartbeat.run();
   const address = app.server.address();
   const port = typeof address === 'object' && address !== null ? address.port : config.bindPort;
   log.info({ host: config.bindHost, port }, 'agent ready');
@@ -182,6 +191,7 @@ export const startAgent = async (file: string, log: FastifyBaseLogger): Promise<
       control.close();
       watcher.stop();
       health.stop();
+      heartbeat.stop();
       services.release();
       await amphora.inTurn(() => Promise.resolve());
       dataplane.close();

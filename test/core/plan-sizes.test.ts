@@ -28,6 +28,8 @@ t.test('a very small machine gets small tables', (t) => {
 t.test('an operator overrides sizes; the ring stays a power of two', (t) => {
   const sizes = tableSizes(GIB, { flows: 10, members: 5, events: 5000 });
   t.match(sizes, { flows4: 20, flows6: 20, members: 5, events: 8192, listeners: 4096 });
+  const many = { listeners: 10_000, pools: 10_000, services: 20_000 };
+  t.match(tableSizes(GIB, { listeners: 10_000 }), many, 'what belongs to a listener follows');
   t.throws(() => tableSizes(GIB, { pools: 0 }), /table size pools must be a positive integer/);
   t.throws(() => tableSizes(GIB, { flows: 1.5 }), RangeError);
   t.end();

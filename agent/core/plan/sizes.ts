@@ -55,12 +55,13 @@ export const tableSizes = (ramBytes: number, overrides: SizeOverrides = {}): Tab
   for (const [name, value] of Object.entries(overrides))
     if (!Number.isSafeInteger(value) || value < 1)
       throw new RangeError(`table size ${name} must be a positive integer, not ${value}`);
-  const { flows = flowsIn(ramBytes), ...others } = overrides;
+  const { flows = flowsIn(ramBytes), listeners = 4096, ...others } = overrides;
   const small = ramBytes < SMALL_MACHINE;
   const sizes = {
-    services: 8192,
-    listeners: 4096,
-    pools: 4096,
+    // A VIP of each family, and a pool for each listener.
+    services: 2 * listeners,
+    listeners,
+    pools: listeners,
     members: 16_384,
     flows4: flows * ENTRIES_PER_FLOW,
     flows6: flows * ENTRIES_PER_FLOW,
