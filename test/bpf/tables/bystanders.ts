@@ -52,6 +52,16 @@ export const bystanders: readonly Case[] = [
     const type = family === 4 ? 8 : 128;
     passes(board, packet(family, { transport: { kind: 'icmp', type, code: 0 }, payload: 'ping' }));
   }),
+  ...bothFamilies('an echo request to a SNAT address is left to the kernel', (board, family) => {
+    board.reset(spec(family));
+    const frame = buildPacket({
+      ethernet: { source: '02:00:00:00:01:0b', destination: PORTS.back.mac },
+      ip: { source: familyOf(family).member, destination: familyOf(family).snat },
+      transport: { kind: 'icmp', type: family === 4 ? 8 : 128, code: 0 },
+      payload: 'ping',
+    });
+    assertPassed(board.send(frame, 'back'), frame);
+  }),
   {
     name: 'neighbour solicitation and advertisement pass',
     run: (board) => {

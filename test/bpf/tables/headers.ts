@@ -6,7 +6,7 @@ import { readPacket } from '../../support/packet-reader.js';
 import { bothFamilies, type Case } from '../support/case.js';
 import { assertIcmpError } from '../support/icmp-error.js';
 import type { BoardSpec, Switchboard } from '../support/switchboard.js';
-import { assertFrame, familyOf, Talk, type Family } from '../support/talk.js';
+import { assertFrame, assertPassed, familyOf, Talk, type Family } from '../support/talk.js';
 import { GATEWAY_MAC, PORTS, thinMember } from '../support/world.js';
 
 const spec = (family: Family, address: string = familyOf(family).member): BoardSpec => ({
@@ -94,6 +94,17 @@ export const headers: readonly Case[] = [
       talk.clientToMember({ payload: 'data', ip });
     },
   })),
+  {
+    name: 'IPv6 with a routing header that is not spent is left to the kernel, as RFC 8200 wants',
+    run: (board) => {
+      board.reset(spec(6));
+      const extensions = [{ header: 43, body: Buffer.from([4, 1, ...Buffer.alloc(20)]) }];
+      const frame = buildPacket(
+        new Talk(board, 6).clientSpec({ flags: ['SYN'], ip: { extensions } }),
+      );
+      assertPassed(board.send(frame, 'front'), frame);
+    },
+  },
   ...bothFamilies('each TTL from 2 to 255 falls by one, with its checksum', (board, family) => {
     board.reset(spec(family));
     const talk = new Talk(board, family).connect();

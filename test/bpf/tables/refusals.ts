@@ -271,6 +271,25 @@ export const refusals: readonly Case[] = [
     for (let i = 0; i < 30; i += 1) talkOn(board, family, i).fromClient({ ...SYN });
     new Talk(board, family, { vipPort: 81 }).clientToMember({ ...SYN });
   }),
+  ...bothFamilies(
+    'a full flow table opens nothing more, and keeps what it has',
+    (board, family) => {
+      board.reset(spec(family));
+      const capacity = board.map(family === 4 ? 'flows4' : 'flows6').info.maxEntries / 2;
+      const talks = Array.from({ length: capacity }, (_, i) =>
+        new Talk(board, family, { clientPort: 10000 + i }).connect(),
+      );
+      const late = new Talk(board, family, { clientPort: 9999 });
+      late.clientToMember({ ...SYN });
+      late.memberToClient({ flags: ['SYN', 'ACK'] });
+      assert.notEqual(late.fromClient({ flags: ['ACK'] }).verdict, 'forward');
+      assert.ok(board.reason('TABLE_FULL') >= 1);
+      for (const talk of [talks[0], talks.at(-1)]) {
+        talk?.clientToMember({ payload: 'unharmed' });
+        talk?.memberToClient({ payload: 'as well' });
+      }
+    },
+  ),
   ...bothFamilies('removed from the listeners, a pool refuses', (board, family) => {
     board.reset(spec(family));
     board.setSlots(FIRST_NUMBER, 'roundRobin', []);

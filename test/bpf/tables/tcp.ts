@@ -2,6 +2,7 @@
 // TCP through the datapath: every byte of a connection's packets, in both directions.
 import assert from 'node:assert/strict';
 import { buildPacket, mssOption } from '../../support/packet.js';
+import { readPacket } from '../../support/packet-reader.js';
 import { bothFamilies, type Case } from '../support/case.js';
 import type { BoardSpec, Switchboard } from '../support/switchboard.js';
 import { assertPassed, Talk, type Family } from '../support/talk.js';
@@ -84,6 +85,31 @@ export const tcp: readonly Case[] = [
       const frame = buildPacket(new Talk(board, family).clientSpec({ flags }));
       assertPassed(board.send(frame, 'front'), frame);
     }
+  }),
+  ...bothFamilies(
+    'a SYN on a live flow is carried on it: the member knows what to say',
+    (board, family) => {
+      const talk = open(board, family);
+      const { member, snat } = talk;
+      talk.clientToMember({ flags: ['SYN'], sequence: 99 });
+      assert.deepEqual([talk.member, talk.snat], [member, snat]);
+      talk.memberToClient({ flags: ['ACK'], sequence: 5001, acknowledgement: 1001 });
+      talk.clientToMember({ payload: 'still alive' });
+    },
+  ),
+  ...bothFamilies('a SYN that asks for ECN opens a flow, and keeps its bits', (board, family) => {
+    board.reset(spec(family));
+    const frame = buildPacket(new Talk(board, family).clientSpec({ flags: ['SYN'] }));
+    const tcp = 14 + (family === 4 ? 20 : 40);
+    const ECE_CWR = 0xc0;
+    frame.writeUInt8(frame.readUInt8(tcp + 13) | ECE_CWR, tcp + 13);
+    const sum = (~frame.readUInt16BE(tcp + 16) & 0xffff) + ECE_CWR;
+    frame.writeUInt16BE(~((sum & 0xffff) + (sum >> 16)) & 0xffff, tcp + 16);
+    const outcome = board.send(frame, 'front');
+    assert.equal(outcome.verdict, 'forward');
+    const { transport } = readPacket(outcome.frame);
+    assert.equal(transport?.flags, 0xc2);
+    assert.ok(transport.checksumRight);
   }),
   ...bothFamilies('checksums stay right for every low byte of a sequence', (board, family) => {
     const talk = open(board, family);
