@@ -35,7 +35,8 @@ export const table = ({ bench, metric, rows }: Figures): string[] => [
   ...rows.map(({ subject, minimum, median }) => {
     const bound = BOUNDS[subject];
     const figures = [minimum, median].map((ns) => ns.toFixed(1).padStart(10)).join('');
-    return `  ${subject.padEnd(58)}${figures}${(bound ?? '').toString().padStart(8)}`;
+    const over = bound !== undefined && minimum > bound ? '  over' : '';
+    return `  ${subject.padEnd(58)}${figures}${(bound ?? '').toString().padStart(8)}${over}`;
   }),
 ];
 
