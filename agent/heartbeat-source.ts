@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a heartbeat tells: the committed listeners, as both engines see them now.
 import { join } from 'node:path';
+import type { FastifyBaseLogger } from 'fastify';
 import type { Amphora } from './amphora.js';
 import type { Dataplane, ListenerCounters } from './core/model/dataplane.js';
 import { type Reading, type Totals, takeDeltas } from './core/report/deltas.js';
 import { type Heartbeat, buildHeartbeat } from './core/report/heartbeat.js';
 import { poolStatuses, reportedListeners } from './core/report/statuses.js';
-import { type HaproxyStats, readHaproxyStats } from './shell/haproxy-stats.js';
+import { type FrontendStats, readHaproxyStats } from './shell/haproxy-stats.js';
 import { StatsCounters } from './shell/stats-counters.js';
 
 export interface HeartbeatSourceOptions {
@@ -14,15 +15,16 @@ export interface HeartbeatSourceOptions {
   readonly dataplane: Pick<Dataplane, 'counters'>;
   readonly amphoraId: string;
   readonly basePath: string;
+  readonly log: FastifyBaseLogger;
 }
 
 /** Builds heartbeat number `seq`. What it counts is counted as told, whether or not it arrives. */
 export const heartbeatSource = (
   options: HeartbeatSourceOptions,
 ): ((seq: number) => Promise<Heartbeat>) => {
-  const counters = new StatsCounters(join(options.basePath, 'stats_counters.json'));
+  const { amphora, dataplane, amphoraId, log } = options;
+  const counters = new StatsCounters(join(options.basePath, 'stats_counters.json'), log);
   return async (seq) => {
-    const { amphora, dataplane, amphoraId } = options;
     const haproxy = await readHaproxyStats(amphora.statsSockets());
     const { committed, wanted } = amphora.snapshot();
     const listeners = committed.flatMap(({ upload }) => upload.listeners);
@@ -50,10 +52,8 @@ export const heartbeatSource = (
   };
 };
 
-type Frontend = HaproxyStats['frontends'] extends ReadonlyMap<string, infer Value> ? Value : never;
-
 const readingOf = (
-  frontend: Frontend | undefined,
+  frontend: FrontendStats | undefined,
   datapath: ListenerCounters | undefined,
 ): Reading => ({
   haproxy: frontend ?? null,

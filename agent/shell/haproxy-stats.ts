@@ -3,12 +3,15 @@
 import type { Totals } from '../core/report/deltas.js';
 import { askHaproxy, infoField, parseStat, type StatRow } from './haproxy-socket.js';
 
+/** `worker` is the process that counts, `open` the connections now. */
+export interface FrontendStats extends Totals {
+  readonly worker: string;
+  readonly open: number;
+}
+
 export interface HaproxyStats {
-  /** By frontend, which is the listener's id. `worker` is the process that counts. */
-  readonly frontends: ReadonlyMap<
-    string,
-    Totals & { readonly worker: string; readonly open: number }
-  >;
+  /** By frontend, which is the listener's id. */
+  readonly frontends: ReadonlyMap<string, FrontendStats>;
   /** HAProxy's word for a server's state, by `<pool>:<listener>/<member>`. */
   readonly words: ReadonlyMap<string, string>;
 }
@@ -18,7 +21,7 @@ export const readHaproxyStats = async (sockets: readonly string[]): Promise<Hapr
   const answers = await Promise.all(
     sockets.map((socket) => askHaproxy(socket, 'show info;show stat', 2000).catch(() => '')),
   );
-  const frontends: [string, Totals & { worker: string; open: number }][] = [];
+  const frontends: [string, FrontendStats][] = [];
   const words: [string, string][] = [];
   for (const answer of answers) {
     const worker = infoField(answer, 'Pid') ?? '';

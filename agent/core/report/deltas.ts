@@ -94,7 +94,7 @@ const advance = (last: Baseline, { haproxy, datapath }: Reading) => {
   const worker = haproxy?.worker ?? last.worker;
   const baseline: Baseline = {
     ...plus(haproxy ?? lastHaproxy, share ?? zero),
-    ...(share === undefined ? {} : { datapath: plus(share, zero) }),
+    ...(share === undefined ? {} : { datapath: share }),
     ...(worker === undefined ? {} : { worker }),
   };
   return { delta, baseline };
