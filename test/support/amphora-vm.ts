@@ -59,6 +59,18 @@ export class AmphoraVm {
     return vm;
   }
 
+  /** The VM's first process, by the number that it has outside: all of the VM ends with it. */
+  get processId(): number {
+    return this.#init;
+  }
+
+  /** Lets this process end before the VM does (`keep`). */
+  release(): void {
+    this.#holder.stdout?.destroy();
+    this.#holder.unref();
+    this.#agent?.unref();
+  }
+
   /** A file of the VM, as this process can open it. */
   path(path: string): string {
     return `/proc/${this.#init}/root${path}`;

@@ -25,12 +25,19 @@ export class Controller {
   readonly #socketPath: string;
   readonly #forwarder: ChildProcess;
 
+  readonly #onAnswer: (method: string, path: string, answer: Answer) => void;
+
   /** Calls go through a byte forwarder in the management namespace, so TLS runs end to end. */
-  constructor(world: World) {
+  constructor(
+    world: World,
+    onAnswer: (method: string, path: string, answer: Answer) => void = () => undefined,
+  ) {
+    this.#onAnswer = onAnswer;
     this.#socketPath = join(world.directory, 'agent.sock');
     const listen = `UNIX-LISTEN:${this.#socketPath},fork`;
     const target = `TCP:${MANAGEMENT.amphora}:9443`;
-    this.#forwarder = world.management.spawn('socat', [listen, target], { stdio: 'ignore' });
+    const bound = ['--pdeathsig', 'KILL', 'socat', listen, target];
+    this.#forwarder = world.management.spawn('setpriv', bound, { stdio: 'ignore' });
   }
 
   async close(): Promise<void> {
@@ -79,6 +86,7 @@ export class Controller {
     const answer = await this.call(method, path, body);
     const refused = answer.status >= 400 && answer.status !== 409;
     if (refused) throw new Error(`${method} ${path}: ${answer.status} ${answer.body}`);
+    this.#onAnswer(method, path, answer);
     return answer;
   }
 

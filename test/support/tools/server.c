@@ -293,7 +293,8 @@ int main(int argc, char **argv)
 		for (int i = 1; i < atoi(argv[2]); i++)
 			if (read(ready[0], &byte, 1) != 1)
 				die("read");
-		add_end(CONTROL, STDIN_FILENO);
+		if (!tool_stays())
+			add_end(CONTROL, STDIN_FILENO);
 		printf("{\"ready\":true}\n");
 	}
 	for (;;) {
