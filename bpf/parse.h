@@ -132,6 +132,9 @@ static __always_inline int parse_ipv6(void *data, void *end, struct work *w)
 		} else if (next == IPPROTO_AH) {
 			offset += (extension->length + 2) * 4;
 		} else {
+			/* segments left: this is not its destination yet (RFC 8200, 4.4) */
+			if (next == IPPROTO_ROUTING && ((__u8 *)extension)[3])
+				return PARSE_OTHER;
 			offset += (extension->length + 1) * 8;
 		}
 		next = extension->next;
