@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The dataplane over the real kernel: what it writes, what it adopts, what it leaves behind.
+import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
@@ -253,4 +254,36 @@ t.test('more members than the table holds is a clear error and changes nothing',
     /the table of members holds 2 and is full/,
   );
   t.strictSame((await dataplane.apply(small)).writes, {});
+});
+
+t.test('changes, starts and ends leave no descriptor and no map behind', async (t) => {
+  const world = await makeWorld(t);
+  const eth1 = world.plug('eth1', ['203.0.113.5/24']);
+  const state = (weight: number) =>
+    wantedState(
+      [listener('l1', [pool([member('m0', '192.0.2.11', { weight }), ...members.slice(1)])])],
+      {
+        interfaces: [eth1],
+      },
+    );
+  const innerMaps = (): number =>
+    (
+      JSON.parse(execFileSync('bpftool', ['map', 'show', '-j'], { encoding: 'utf8' })) as {
+        name?: string;
+      }[]
+    ).filter(({ name }) => name === 'slots_0').length;
+  const descriptors = (): number => readdirSync('/proc/self/fd').length;
+  const round = async (): Promise<void> => {
+    const dataplane = world.dataplane();
+    await dataplane.start();
+    for (let weight = 1; weight <= 10; weight++) await dataplane.apply(state(weight));
+    dataplane.follow(() => undefined)();
+    dataplane.close();
+  };
+  await round();
+  const before = descriptors();
+  const inner = innerMaps();
+  for (let i = 0; i < 5; i++) await round();
+  t.equal(descriptors(), before);
+  t.equal(innerMaps(), inner);
 });
