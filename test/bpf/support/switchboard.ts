@@ -193,10 +193,11 @@ export class Switchboard {
     this.setControl({ generation: this.#nextGeneration() });
   }
 
-  send(frame: Uint8Array, port: Port): Outcome {
+  /** `segment`: payload bytes of the segments that a super-packet will be cut into (tc only). */
+  send(frame: Uint8Array, port: Port, segment = 0): Outcome {
     const ifindex = this.#ifindex[port];
     const options =
-      this.hook === 'xdp' ? { ingressIfindex: ifindex } : { context: skbContext(ifindex) };
+      this.hook === 'xdp' ? { ingressIfindex: ifindex } : { context: skbContext(ifindex, segment) };
     const result = this.#object.testRun(`lb_${this.hook}`, frame, options);
     const verdict = VERDICTS[this.hook][result.verdict] ?? 'abort';
     return { verdict, code: result.verdict, frame: Buffer.from(result.data) };
@@ -359,11 +360,12 @@ const added = (sum: Field | undefined, value: Field): Field => {
   return typeof sum === 'number' && typeof value === 'number' ? sum + value : value;
 };
 
-/** struct __sk_buff as far as test-run reads it: ingress_ifindex and ifindex. */
-const skbContext = (ifindex: number): Buffer => {
+/** struct __sk_buff as far as test-run reads it: ingress_ifindex, ifindex and gso_size. */
+const skbContext = (ifindex: number, segment: number): Buffer => {
   const context = Buffer.alloc(192);
   context.writeUInt32LE(ifindex, 36);
   context.writeUInt32LE(ifindex, 40);
+  context.writeUInt32LE(segment, 176);
   return context;
 };
 

@@ -141,6 +141,21 @@ export const headers: readonly Case[] = [
     });
     talk.clientToMember({ payload: Buffer.alloc(1400 - (family === 4 ? 40 : 60), 2) });
   }),
+  ...bothFamilies(
+    'a super-packet passes where its segments fit',
+    (board, family) => {
+      board.reset(spec(family));
+      const talk = new Talk(board, family).connect();
+      const content = { payload: Buffer.alloc(2800, 3), flags: ['ACK', 'PSH'] } as const;
+      const frame = buildPacket(talk.clientSpec(content));
+      const outcome = board.send(frame, 'front', 1400);
+      assert.equal(outcome.verdict, 'forward');
+      assertFrame(outcome, buildPacket(talk.towardsMember(content)));
+      assert.equal(board.send(frame, 'front').verdict, 'forward');
+      assert.equal(board.reason('TOO_BIG'), 1);
+    },
+    ['tc'],
+  ),
   {
     name: 'IPv4: too big without DF goes to the kernel translated, which fragments it',
     run: (board) => {
