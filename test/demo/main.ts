@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The demo from beginning to end, and its undoing whatever happens in between.
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import type { Answer } from '../support/controller.js';
 import { run } from '../support/run.js';
 import { identify, removeRemains, writeDown } from './remains.js';
@@ -65,6 +65,7 @@ const show = async (): Promise<void> => {
   await stage.controller.close();
   stage.vm.release();
   for (const member of stage.members) member.unref();
+  writeFileSync(`${stage.world.directory}/keep`, ''); // tests clean up after dead processes
   lookAround(stage);
 };
 

@@ -96,9 +96,35 @@ export const weightChange = async (stage: Stage): Promise<void> => {
   await stage.controller.pushLoadBalancer(LOAD_BALANCER, renderDemo());
 };
 
+/** The part of `amphoractl status --json` that the demo tells of. */
+interface Status {
+  readonly listeners: readonly {
+    readonly protocol: string;
+    readonly vips: readonly { readonly address: string; readonly port: number }[];
+    readonly engine: string;
+    readonly reasons: readonly { readonly text: string }[];
+  }[];
+  readonly interfaces: readonly {
+    readonly interface: string;
+    readonly hook: string;
+    readonly reason: string;
+  }[];
+}
+
 export const engines = async (stage: Stage): Promise<void> => {
-  headline('Which engine serves what, and why: `amphoractl status`');
-  say((await stage.vm.ctl('status')).trim());
+  headline('Which engine serves what, and why (from `amphoractl status`)');
+  const { listeners, interfaces } = JSON.parse(await stage.vm.ctl('status', '--json')) as Status;
+  const rows = listeners.map(({ protocol, vips, engine, reasons }) => [
+    `${protocol} ${vips.map(({ address, port }) => `${address} ${port}`).join(', ')}`,
+    engine,
+    reasons[0]?.text ?? '',
+  ]);
+  table([['listener', 'engine', 'why'], ...rows]);
+  say('');
+  table([
+    ['interface', 'hook', 'why'],
+    ...interfaces.map((each) => [each.interface, each.hook, each.reason]),
+  ]);
 };
 
 interface Figures {
@@ -116,8 +142,8 @@ const measure = async (stage: Stage, port: number): Promise<Figures> => {
   const opening = performance.now() - begun;
   const echoing = await timed(() => flows.check(30));
   await flows.stop();
-  const bytes = 100_000_000;
-  const spec = { address: VIP.v4, port, direction: 'get', count: 2, bytes } as const;
+  const bytes = 300_000_000;
+  const spec = { address: VIP.v4, port, direction: 'raw', count: 2, bytes } as const;
   const moving = await timed(() => transfer(stage.world.client, spec));
   return {
     connections: (opened / opening) * 1000,

@@ -107,7 +107,8 @@ export const removeStaleNamespaces = async (): Promise<void> => {
   }
 };
 
-const isAlive = (pid: number): boolean => {
+/** False when no process has this number. */
+export const isAlive = (pid: number): boolean => {
   try {
     process.kill(pid, 0);
     return true;

@@ -175,7 +175,8 @@ export interface TransferResult {
 export interface TransferSpec {
   readonly address: string;
   readonly port: number;
-  readonly direction: 'get' | 'put';
+  /** `raw` is `get` without content or checksums, for speed. */
+  readonly direction: 'get' | 'put' | 'raw';
   readonly count: number;
   readonly bytes: number;
   /** Paced to take about this long; 0 or absent: as fast as it goes. */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Builds the namespaces of topology.ts and takes them down again.
-import { mkdtempSync, rmSync } from 'node:fs';
-import { connect, Namespace, removeStaleNamespaces } from './netns.js';
+import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { connect, isAlive, Namespace, removeStaleNamespaces } from './netns.js';
 import {
   CLIENT,
   FAR,
@@ -37,9 +37,10 @@ export interface World {
 
 export const createWorld = async (options: WorldOptions = {}): Promise<World> => {
   await removeStaleNamespaces();
+  removeStaleDirectories();
   const prefix = options.prefix ?? `amp-${process.pid}`;
   const made: Namespace[] = [];
-  const directory = mkdtempSync('/tmp/amp-world-');
+  const directory = mkdtempSync(`/tmp/amp-world-${process.pid}-`);
   const add = async (role: string): Promise<Namespace> => {
     const namespace = await Namespace.create(`${prefix}-${role}`);
     made.push(namespace);
@@ -54,6 +55,15 @@ export const createWorld = async (options: WorldOptions = {}): Promise<World> =>
   } catch (error) {
     await remove();
     throw error;
+  }
+};
+
+/** Those of tests that were killed. */
+const removeStaleDirectories = (): void => {
+  for (const name of readdirSync('/tmp')) {
+    const pid = /^amp-world-(\d+)-/.exec(name)?.[1];
+    if (pid === undefined || isAlive(Number(pid)) || existsSync(`/tmp/${name}/keep`)) continue;
+    rmSync(`/tmp/${name}`, { recursive: true, force: true });
   }
 };
 

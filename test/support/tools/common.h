@@ -5,6 +5,7 @@
  * A connection begins with one byte from the client:
  *   'e'                echo: the server sends its name (NAME_LENGTH bytes), then what it receives
  *   'g' + be64 length  the server sends its name, `length` bytes, and their SHA-256
+ *   'r' + be64 length  the same without SHA-256, all zeros, for speed: the digest is zeros too
  *   'p' + be64 length  the client sends `length` bytes, the server its name and their SHA-256
  * A datagram is answered with the server's name and the datagram itself.
  */

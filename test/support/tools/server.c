@@ -165,7 +165,22 @@ static void resume_reading(struct end *end)
 	end->writing = 0;
 }
 
-/* 'g': chunk after chunk, then the digest, then FIN. */
+static int is_download(const struct end *end)
+{
+	return end->command == 'g' || end->command == 'r';
+}
+
+static void make_content(struct end *end, size_t length)
+{
+	if (end->command == 'r') {
+		memset(buffer, 0, length);
+		return;
+	}
+	fill_content(buffer, end->transfer->done, length);
+	sha256_add(&end->transfer->sha, buffer, length);
+}
+
+/* Chunk after chunk, then the digest, then FIN. */
 static void send_content(struct end *end)
 {
 	struct transfer *transfer = end->transfer;
@@ -179,12 +194,12 @@ static void send_content(struct end *end)
 			resume_reading(end);
 			return;
 		}
-		fill_content(buffer, transfer->done, length);
-		sha256_add(&transfer->sha, buffer, length);
+		make_content(end, length);
 		transfer->done += length;
 		queue(end, buffer, length);
 		if (transfer->done == transfer->length) {
-			sha256_end(&transfer->sha, transfer->digest);
+			if (end->command == 'g')
+				sha256_end(&transfer->sha, transfer->digest);
 			queue(end, transfer->digest, DIGEST_LENGTH);
 			transfer->done++; /* marks that the digest is queued */
 		}
@@ -215,7 +230,7 @@ static ssize_t take_header(struct end *end, const uint8_t *data, size_t length)
 		if (end->header[0] == 'e') {
 			end->command = 'e';
 			queue(end, name, NAME_LENGTH);
-		} else if (end->header[0] != 'g' && end->header[0] != 'p') {
+		} else if (!strchr("gpr", end->header[0])) {
 			return -1;
 		} else if (end->header_length == sizeof(end->header)) {
 			end->command = end->header[0];
@@ -225,7 +240,7 @@ static ssize_t take_header(struct end *end, const uint8_t *data, size_t length)
 			sha256_init(&end->transfer->sha);
 			for (int i = 1; i < 9; i++)
 				end->transfer->length = end->transfer->length << 8 | end->header[i];
-			if (end->command == 'g')
+			if (end->command != 'p')
 				queue(end, name, NAME_LENGTH);
 		}
 	}
@@ -248,7 +263,7 @@ static void readable(struct end *end)
 		take_content(end, input + taken, length - taken);
 	else if (end->command == 'e' && length > taken)
 		queue(end, input + taken, length - taken);
-	if (end->command == 'g')
+	if (is_download(end))
 		send_content(end);
 	else if (end->command == 'e')
 		flush_out(end);
@@ -256,7 +271,7 @@ static void readable(struct end *end)
 
 static void writable(struct end *end)
 {
-	if (end->command == 'g')
+	if (is_download(end))
 		send_content(end);
 	else if (flush_out(end))
 		resume_reading(end);
