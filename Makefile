@@ -20,10 +20,11 @@ BPF_HEADERS := $(wildcard bpf/*.h)
 SOURCES := $(shell find agent native bpf -name '*.ts' -not -path '*/build/*' 2>/dev/null)
 ADDON := native/build/Release/amphora_xdp.node
 
+COMMANDS := $(patsubst native/commands/%.c,build/commands/%,$(wildcard native/commands/*.c))
 TOOLS := $(patsubst test/support/tools/%.c,build/tools/%,$(wildcard test/support/tools/*.c))
 
 .PHONY: all build tools demo check check-kernels bench install lint clean packages
-all build: $(BPF_OBJECTS) $(ADDON) dist/.stamp
+all build: $(BPF_OBJECTS) $(ADDON) $(COMMANDS) dist/.stamp
 
 # The traffic tools of the tests, the demo and the bench.
 tools: $(TOOLS)
@@ -50,6 +51,11 @@ build/bpf/%.bpf.o: bpf/%.bpf.c $(BPF_HEADERS) | build/bpf build/.packages
 $(ADDON): native/binding.gyp $(wildcard native/src/*) node_modules/.package-lock.json
 	npx node-gyp rebuild -C native
 	@touch $@
+
+# The commands of the image that are called every few seconds.
+build/commands/%: native/commands/%.c | build/.packages
+	@mkdir -p build/commands
+	$(CC) -O2 -Wall -Wextra -Werror $< -o $@ $(shell pkg-config --libs libbpf)
 
 dist/.stamp: tsconfig.json tsconfig.build.json $(SOURCES) node_modules/.package-lock.json
 	npm run --silent build

@@ -16,10 +16,12 @@ import { ConfigRejected } from './core/parse/config-rejected.js';
 import type { CheckCommands } from './core/render/check-backends.js';
 import { renderRemainder } from './core/render/remainder.js';
 import { type Upload, readHaproxyUpload, readLvsUpload, withoutGroup } from './core/upload.js';
+import { type Duty, dutyOf } from './core/vrrp/check-scripts.js';
 import type { AgentConfig } from './config.js';
 import { AgentError, textOf } from './errors.js';
 import { ChangeQueue } from './queue.js';
 import type { Haproxy, Remainder } from './shell/haproxy.js';
+import type { Keepalived } from './shell/keepalived.js';
 import type { Neighbours } from './shell/neighbours.js';
 import type { Network } from './shell/network.js';
 import type { ConfigKind, Store } from './shell/store.js';
@@ -37,6 +39,7 @@ export interface AmphoraParts {
     }>;
   };
   readonly haproxy: Pick<Haproxy, 'check' | 'bring' | 'adopt' | 'stop' | 'isRunning'>;
+  readonly keepalived: Pick<Keepalived, 'upload' | 'act' | 'adopt' | 'refreshCheck'>;
   readonly neighbours: Pick<Neighbours, 'keep'>;
   readonly checks: { readonly commands: CheckCommands; readonly canCheckSctp: boolean };
   readonly log: FastifyBaseLogger;
@@ -93,6 +96,9 @@ export class Amphora {
         const outcome = await this.#parts.haproxy.adopt(this.#remainder(id)).catch(textOf);
         log.info({ loadBalancer: id, outcome }, 'HAProxy adopted');
       }
+      await this.#parts.keepalived.adopt(this.#duty()).catch((error: unknown) => {
+        log.error({ err: error }, 'keepalived not adopted');
+      });
     });
   }
 
@@ -174,6 +180,15 @@ export class Amphora {
         await this.#apply();
       }
     });
+  }
+
+  putVrrp(data: Uint8Array): Promise<void> {
+    return this.#queue.run(() => this.#parts.keepalived.upload(data, this.#duty()));
+  }
+
+  /** Returns the `details` of the answer. */
+  actVrrp(action: string): Promise<string> {
+    return this.#queue.run(() => this.#parts.keepalived.act(action));
   }
 
   putRules(rules: readonly FirewallRule[]): Promise<void> {
@@ -277,6 +292,7 @@ export class Amphora {
       }
     } finally {
       if (moving.length > 0) await this.#apply();
+      await this.#parts.keepalived.refreshCheck(this.#duty(), this.#committed.size === 0);
     }
   }
 
@@ -333,6 +349,10 @@ export class Amphora {
       text,
       statsSocket: upload?.statsSocket ?? store.statsSocket(loadBalancerId),
     };
+  }
+
+  #duty(): Duty {
+    return dutyOf([...this.#committed.values()], this.statsSockets());
   }
 
   #loadBalancerIds(): string[] {

@@ -13,6 +13,7 @@ import { operations } from './shell/api/operations.js';
 import { createServer } from './shell/api/server.js';
 import { awaitStart } from './shell/await-start.js';
 import { installChecks } from './shell/checks.js';
+import { commandPath } from './shell/commands.js';
 import { serveControl } from './shell/control.js';
 import { DatapathInterfaces } from './shell/datapath-interfaces.js';
 import { KernelDataplane } from './shell/dataplane.js';
@@ -21,6 +22,7 @@ import { writeFileAtomic } from './shell/files.js';
 import { Haproxy } from './shell/haproxy.js';
 import { HealthWatch } from './shell/health.js';
 import { HeartbeatSender } from './shell/heartbeat.js';
+import { Keepalived } from './shell/keepalived.js';
 import { Neighbours } from './shell/neighbours.js';
 import { Network } from './shell/network.js';
 import { createServices } from './shell/services.js';
@@ -105,6 +107,18 @@ export const startAgent = async (file: string, log: FastifyBaseLogger): Promise<
       }),
     },
     haproxy,
+    keepalived: new Keepalived({
+      program: '/usr/sbin/keepalived',
+      basePath: config.basePath,
+      namespace: xdp.networkNamespace,
+      logFacility: () => config.administrativeLogFacility,
+      commands: {
+        haproxy: commandPath('haproxy-vrrp-check'),
+        datapath: commandPath('amphora-datapath-check'),
+      },
+      services,
+      log,
+    }),
     neighbours: new Neighbours({ netns, log }),
     checks: await installChecks(checkOptions),
     log,

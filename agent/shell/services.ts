@@ -27,6 +27,10 @@ export interface Services {
   start(service: Service): Promise<void>;
   /** Returns when the signal or command is delivered. */
   reload(service: Service): Promise<void>;
+  /** Lets the next boot start it, without starting it now. */
+  enable(service: Service): Promise<void>;
+  /** Stops it until the next start or boot. Not running is fine. */
+  halt(service: Service): Promise<void>;
   /** Stops it and forgets about it. Not running is fine. */
   stop(service: Service): Promise<void>;
   /** Takes charge of one that an earlier agent started. False when it does not run. */

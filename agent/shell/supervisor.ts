@@ -57,6 +57,15 @@ export class Supervisor implements Services {
     process.kill(pid, service.reloadSignal);
   }
 
+  /** There is no boot: the agent that starts brings everything back. */
+  enable(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  halt(service: Service): Promise<void> {
+    return this.stop(service);
+  }
+
   async stop(service: Service): Promise<void> {
     this.#forget(service.name);
     const pid = await livePid(service);
@@ -173,13 +182,27 @@ export class Supervisor implements Services {
 
 /** PID from the file if that process lives and is this daemon: numbers are used again. */
 const livePid = async (service: Service): Promise<number | null> => {
-  const pid = Number((await readIfPresent(service.pidFile))?.toString().trim());
-  if (!Number.isInteger(pid) || pid <= 1) return null;
+  const pid = await readPid(service.pidFile);
+  if (pid === null) return null;
   try {
     const command = await readFile(`/proc/${pid}/cmdline`, 'utf8');
     const state = /^State:\s+(\w)/m.exec(await readFile(`/proc/${pid}/status`, 'utf8'))?.[1];
-    return command.split('\0').includes(service.pidFile) && state !== 'Z' ? pid : null;
+    // Empty for a moment while HAProxy's master executes itself for a reload.
+    const isOurs = command === '' || command.split('\0').includes(service.pidFile);
+    return isOurs && state !== 'Z' ? pid : null;
   } catch {
     return null;
   }
+};
+
+/** HAProxy empties its PID file before it writes it anew: what is empty is looked at again. */
+const readPid = async (file: string): Promise<number | null> => {
+  for (let look = 0; look < 5; look += 1) {
+    const text = (await readIfPresent(file))?.toString().trim();
+    if (text === undefined) return null;
+    const pid = Number(text);
+    if (text !== '') return Number.isInteger(pid) && pid > 1 ? pid : null;
+    await sleep(20);
+  }
+  return null;
 };

@@ -30,14 +30,22 @@ export class Systemd implements Services {
   }
 
   async start(service: Service): Promise<void> {
-    await this.#install(service);
-    await this.#systemctl('enable', service);
+    await this.enable(service);
     await this.#systemctl('start', service);
   }
 
   async reload(service: Service): Promise<void> {
     await this.#install(service);
     await this.#systemctl('reload', service);
+  }
+
+  async enable(service: Service): Promise<void> {
+    await this.#install(service);
+    await this.#systemctl('enable', service);
+  }
+
+  halt(service: Service): Promise<void> {
+    return this.#systemctl('stop', service);
   }
 
   async stop(service: Service): Promise<void> {

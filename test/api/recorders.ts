@@ -17,6 +17,8 @@ import { operations } from '../../agent/shell/api/operations.js';
 import { type Api, createServer } from '../../agent/shell/api/server.js';
 import type { NetworkPlug, VipPlug } from '../../agent/core/network/plug-body.js';
 import { AgentError } from '../../agent/errors.js';
+import { Keepalived } from '../../agent/shell/keepalived.js';
+import type { Service, Services } from '../../agent/shell/services.js';
 import { Store } from '../../agent/shell/store.js';
 
 export const fixture = (name: string): string =>
@@ -143,7 +145,57 @@ export class RecordingHaproxy {
   }
 }
 
+/** Daemons that run because somebody said so. */
+export class RecordingServices implements Services {
+  readonly running = new Set<string>();
+  readonly calls: string[] = [];
+  /** Words of the next command, which fails. */
+  refusal: string | null = null;
+
+  isRunning({ name }: Service) {
+    return Promise.resolve(this.running.has(name));
+  }
+  async start({ name }: Service) {
+    await this.#record(`start ${name}`);
+    this.running.add(name);
+  }
+  reload({ name }: Service) {
+    return this.#record(`reload ${name}`);
+  }
+  enable({ name }: Service) {
+    return this.#record(`enable ${name}`);
+  }
+  halt(service: Service) {
+    return this.stop(service);
+  }
+  async stop({ name }: Service) {
+    await this.#record(`stop ${name}`);
+    this.running.delete(name);
+  }
+  adopt(service: Service) {
+    return this.isRunning(service);
+  }
+  lastWords() {
+    return Promise.resolve('');
+  }
+  fileLimit() {
+    return Promise.resolve(1_000_000);
+  }
+  release(): void {
+    // nothing is held
+  }
+
+  #record(call: string) {
+    const { refusal } = this;
+    this.refusal = null;
+    if (refusal !== null) return Promise.reject(new Error(refusal));
+    this.calls.push(call);
+    return Promise.resolve();
+  }
+}
+
 export interface Bed {
+  readonly services: RecordingServices;
   readonly app: Api;
   readonly amphora: Amphora;
   readonly dataplane: RecordingDataplane;
@@ -168,6 +220,7 @@ export const startBed = async (directory: string): Promise<Bed> => {
   const network = new RecordingNetwork();
   network.plugged();
   const haproxy = new RecordingHaproxy();
+  const services = new RecordingServices();
   const log = pino({ level: 'silent' });
   const amphora = new Amphora({
     config: () => config,
@@ -175,6 +228,15 @@ export const startBed = async (directory: string): Promise<Bed> => {
     dataplane,
     network,
     haproxy,
+    keepalived: new Keepalived({
+      program: '/usr/sbin/keepalived',
+      basePath: config.basePath,
+      namespace: 'none',
+      logFacility: () => 1,
+      commands: { haproxy: '/bin/haproxy-vrrp-check', datapath: '/bin/amphora-datapath-check' },
+      services,
+      log,
+    }),
     neighbours: { keep: () => Promise.resolve() },
     checks: { commands: { ping: '/ping', udp: '/udp', sctp: '/sctp' }, canCheckSctp: true },
     log,
@@ -204,7 +266,7 @@ export const startBed = async (directory: string): Promise<Bed> => {
     }),
     { pair, log, requestReadTimeoutSeconds: 180 },
   );
-  return { app, amphora, dataplane, network, haproxy, store, directory };
+  return { app, amphora, dataplane, network, haproxy, services, store, directory };
 };
 
 /** A recorded upload with the paths of this bed. */

@@ -10,6 +10,7 @@ import { type InfoOptions, infoRoutes } from './info.js';
 import { loadBalancerRoutes } from './loadbalancer.js';
 import { plugRoutes } from './plug.js';
 import type { Route } from './routes.js';
+import { vrrpRoutes } from './vrrp.js';
 
 export interface OperationParts {
   readonly amphora: Amphora;
@@ -27,5 +28,6 @@ export const operations = (parts: OperationParts): readonly Route[] => [
   ...plugRoutes(parts.amphora, parts.network),
   ...loadBalancerRoutes(parts.amphora, parts.store, parts.checks),
   ...certificateRoutes(parts.amphora, parts.store, parts.serverCert),
+  ...vrrpRoutes(parts.amphora),
   ...configRoutes(parts.amphora, parts.replaceConfig),
 ];
