@@ -267,6 +267,17 @@ static __always_inline struct flow_common *find_recent_half(hook_ctx *ctx, struc
 	return same_key(&w->client_key, &w->key, family) ? f : NULL;
 }
 
+/* Whether a member has been silent for too long: the listener's connect timeout, or the time of a repeated SYN. */
+static __always_inline int is_silent(const struct recent *r, const struct control *ctl, __u32 listener_number)
+{
+	struct listener *l = bpf_map_lookup_elem(&listeners, &listener_number);
+	__u32 patience = ctl->reselect_stamps;
+
+	if (l && l->connect_stamps && l->connect_stamps < patience)
+		patience = l->connect_stamps;
+	return now_stamp() - r->stamp >= patience;
+}
+
 /* A client's TCP packet of a flow that has no client half yet: as a rule a repeated SYN. */
 static __always_inline int handle_recent(hook_ctx *ctx, struct work *w, const struct control *ctl, const __u8 family)
 {
@@ -287,7 +298,7 @@ static __always_inline int handle_recent(hook_ctx *ctx, struct work *w, const st
 			delete_half_open(&w->member_key, family);
 		return forward(ctx, w, (void *)&w->client_half + (family == FAMILY_4 ? COMMON4 : COMMON6), family);
 	}
-	if (!(f->state & FLOW_RETRY) && now_stamp() - r->stamp < ctl->reselect_stamps) {
+	if (!(f->state & FLOW_RETRY) && !is_silent(r, ctl, w->listener)) {
 		collect_from_member(w, f, family);
 		return forward(ctx, w, (void *)&w->client_half + (family == FAMILY_4 ? COMMON4 : COMMON6), family);
 	}

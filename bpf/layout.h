@@ -38,7 +38,7 @@ struct control {
 	__u32 guard_share;    /* new flows per CPU, stamp unit and listener that pass all the same */
 	__u16 snat_port_min;  /* host order, inclusive; disjoint from ip_local_port_range */
 	__u16 snat_port_max;
-	__u32 reselect_stamps; /* a SYN repeated after this many stamp units may go to another member */
+	__u32 reselect_stamps; /* the same for every listener: the shorter of the two counts */
 	__u32 suspect_stamps;  /* a member that refused a SYN is avoided for this many stamp units */
 	__u32 closed_stamps;   /* a closed flow keeps its SNAT port this long (TIME_WAIT) */
 	__u32 cache_mask;      /* lines of `cache4` and `cache6` per CPU, minus one; 0: no cache */
@@ -76,7 +76,7 @@ struct listener {
 	__u32 flags; /* enum listener_flag */
 	__u32 pool;  /* number, or NO_POOL */
 	__u32 connection_limit; /* open flows; 0: none */
-	__u32 reserved;
+	__u32 connect_stamps;	/* timeout connect: an unanswered SYN, repeated after this long, goes elsewhere; 0: none */
 };
 
 #define NO_POOL 0xffffffff

@@ -53,7 +53,7 @@ export const structs = {
       flags: { offset: 0, kind: 'u32', count: 1 },
       pool: { offset: 4, kind: 'u32', count: 1 },
       connection_limit: { offset: 8, kind: 'u32', count: 1 },
-      reserved: { offset: 12, kind: 'u32', count: 1 },
+      connect_stamps: { offset: 12, kind: 'u32', count: 1 },
     },
   },
   pool_slot: {

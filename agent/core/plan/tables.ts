@@ -3,7 +3,7 @@
 import type { DatapathInterface, WantedState } from '../model/dataplane.js';
 import { allowedKeys } from './access.js';
 import { addressBytes } from './address-bytes.js';
-import type { Clock } from './clock.js';
+import { type Clock, secondsToStamps } from './clock.js';
 import { pack, packIndex } from './encode.js';
 import { constants, enums, structs } from './layout.gen.js';
 import { localBitmap, snatAddress, vipInterface } from './network.js';
@@ -184,6 +184,7 @@ export const buildTables = (
         flags: listenerFlags(part, wanted),
         pool: pool ?? constants.NO_POOL,
         connection_limit: part.listener.connectionLimit ?? 0,
+        connect_stamps: secondsToStamps(part.listener.timeouts.connectMs / 1000, options.clock),
       }),
     );
     for (const key of allowedKeys(part, listener, wanted.allowed ?? []))
