@@ -20,6 +20,7 @@ import { type Duty, dutyOf } from './core/vrrp/check-scripts.js';
 import type { AgentConfig } from './config.js';
 import { AgentError, textOf } from './errors.js';
 import { ChangeQueue } from './queue.js';
+import type { Announcer } from './shell/announcer.js';
 import type { Haproxy, Remainder } from './shell/haproxy.js';
 import type { Keepalived } from './shell/keepalived.js';
 import type { Neighbours } from './shell/neighbours.js';
@@ -40,6 +41,7 @@ export interface AmphoraParts {
   };
   readonly haproxy: Pick<Haproxy, 'check' | 'bring' | 'adopt' | 'stop' | 'isRunning'>;
   readonly keepalived: Pick<Keepalived, 'upload' | 'act' | 'adopt' | 'refreshCheck'>;
+  readonly announcer: Pick<Announcer, 'announce'>;
   readonly neighbours: Pick<Neighbours, 'keep'>;
   readonly checks: { readonly commands: CheckCommands; readonly canCheckSctp: boolean };
   readonly log: FastifyBaseLogger;
@@ -178,6 +180,7 @@ export class Amphora {
         return await this.#parts.network.plugNetwork(plug, this.#managesVips());
       } finally {
         await this.#apply();
+        await this.#parts.announcer.announce(plug.port.fixedIps.map(({ address }) => address));
       }
     });
   }
@@ -263,6 +266,7 @@ export class Amphora {
     const upload = await this.#read(kind, data);
     await store.saveCommitted(kind, id, data); // first, so that a crash below replays it at start
     await this.#change(() => this.#committed.set(id, { kind, id, upload }), action);
+    await this.#announce(upload.listeners);
     for (const listener of upload.listeners) {
       const { engine, reasons } = listener;
       log.debug({ listener: listener.id, engine, reasons }, 'engine chosen');
@@ -294,6 +298,13 @@ export class Amphora {
       if (moving.length > 0) await this.#apply();
       await this.#parts.keepalived.refreshCheck(this.#duty(), this.#committed.size === 0);
     }
+  }
+
+  /** Without it a VIP that came from another amphora is unreachable until caches expire (contract P33). */
+  async #announce(listeners: readonly Listener[]): Promise<void> {
+    if (!this.#managesVips()) return; // keepalived does it
+    const vips = listeners.flatMap((listener) => listener.vips.map(({ address }) => address));
+    await this.#parts.announcer.announce(vips);
   }
 
   async #apply(extra: readonly Listener[] = []): Promise<void> {

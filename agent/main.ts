@@ -9,6 +9,7 @@ import { type AgentConfig, parseAgentConfig, readAgentConfig } from './config.js
 import { controlSource } from './control-source.js';
 import { tableSizes } from './core/plan/sizes.js';
 import { heartbeatSource } from './heartbeat-source.js';
+import { Announcer } from './shell/announcer.js';
 import { operations } from './shell/api/operations.js';
 import { createServer } from './shell/api/server.js';
 import { awaitStart } from './shell/await-start.js';
@@ -119,6 +120,7 @@ export const startAgent = async (file: string, log: FastifyBaseLogger): Promise<
       services,
       log,
     }),
+    announcer: new Announcer({ netns, log }),
     neighbours: new Neighbours({ netns, log }),
     checks: await installChecks(checkOptions),
     log,

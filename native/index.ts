@@ -164,6 +164,8 @@ export interface Addon {
   ifindexByName(name: string, netns: string | null): number;
   /** Opens a socket of the given family/type/protocol inside the namespace and returns its fd (for tests and gratuitous ARP). */
   socketInNetns(options: { netns: string; family: number; type: number; protocol: number }): number;
+  /** Sends whole Ethernet frames out of an interface of the namespace. Returns how many. */
+  sendFrames(options: { netns: string; ifindex: number; frames: readonly Uint8Array[] }): number;
 }
 
 /** The loaded addon. Its path comes from package.json `imports`. */

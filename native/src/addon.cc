@@ -73,6 +73,7 @@ Napi::Object Register(Napi::Env env, Napi::Object exports) {
   exports.Set("possibleCpus", Napi::Function::New<PossibleCpus>(env, "possibleCpus"));
   exports.Set("ifindexByName", Napi::Function::New<IfindexByName>(env, "ifindexByName"));
   exports.Set("socketInNetns", Napi::Function::New<SocketInNetns>(env, "socketInNetns"));
+  exports.Set("sendFrames", Napi::Function::New<SendFrames>(env, "sendFrames"));
   return exports;
 }
 

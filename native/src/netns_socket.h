@@ -6,3 +6,6 @@
 Napi::Value IfindexByName(const Napi::CallbackInfo& info);
 // socketInNetns({ netns, family, type, protocol }): number. The socket stays in that namespace; its fd is the caller's.
 Napi::Value SocketInNetns(const Napi::CallbackInfo& info);
+
+// sendFrames({ netns, ifindex, frames }): number
+Napi::Value SendFrames(const Napi::CallbackInfo& info);

@@ -196,6 +196,8 @@ export class RecordingServices implements Services {
 
 export interface Bed {
   readonly services: RecordingServices;
+  /** Addresses that neighbours were told about, by occasion. */
+  readonly announced: IpAddress[][];
   readonly app: Api;
   readonly amphora: Amphora;
   readonly dataplane: RecordingDataplane;
@@ -221,6 +223,7 @@ export const startBed = async (directory: string): Promise<Bed> => {
   network.plugged();
   const haproxy = new RecordingHaproxy();
   const services = new RecordingServices();
+  const announced: IpAddress[][] = [];
   const log = pino({ level: 'silent' });
   const amphora = new Amphora({
     config: () => config,
@@ -237,6 +240,12 @@ export const startBed = async (directory: string): Promise<Bed> => {
       services,
       log,
     }),
+    announcer: {
+      announce: (addresses) => {
+        announced.push([...addresses]);
+        return Promise.resolve();
+      },
+    },
     neighbours: { keep: () => Promise.resolve() },
     checks: { commands: { ping: '/ping', udp: '/udp', sctp: '/sctp' }, canCheckSctp: true },
     log,
@@ -266,7 +275,7 @@ export const startBed = async (directory: string): Promise<Bed> => {
     }),
     { pair, log, requestReadTimeoutSeconds: 180 },
   );
-  return { app, amphora, dataplane, network, haproxy, services, store, directory };
+  return { app, amphora, dataplane, network, haproxy, services, announced, store, directory };
 };
 
 /** A recorded upload with the paths of this bed. */
