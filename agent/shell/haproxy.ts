@@ -35,6 +35,7 @@ export interface Remainder {
 export type Outcome = 'started' | 'reloaded' | 'unchanged' | 'stopped' | 'idle';
 
 const READY_TIMEOUT_MS = 10_000;
+const TELL_AGAIN_MS = 2000;
 /** Both sides of a connection and a share of a pipe, as HAProxy 2.6 counts. */
 const FILES_PER_CONNECTION = 2.6;
 const SPARE_FILES = 1000;
@@ -66,7 +67,7 @@ export class Haproxy {
     try {
       return await this.#bring(remainder);
     } catch (error) {
-      const details = error instanceof CommandFailed ? error.output : textOf(error);
+      const details = detailsOf(error);
       const message = `Error ${action}ing haproxy`;
       throw new AgentError('SERVICE_FAILED', { message, details }, { cause: error });
     }
@@ -76,10 +77,7 @@ export class Haproxy {
   async adopt(remainder: Remainder): Promise<Outcome> {
     const service = await this.#service(remainder.loadBalancerId);
     const isRunning = await this.#options.services.adopt(service);
-    const known = await readIfPresent(this.#file(remainder));
-    if (isRunning && remainder.text !== null && known?.toString() === remainder.text) {
-      return 'unchanged';
-    }
+    if (isRunning && (await this.#isServed(remainder))) return 'unchanged';
     return this.#bring(remainder);
   }
 
@@ -110,14 +108,15 @@ export class Haproxy {
       return 'stopped';
     }
     const file = this.#file(remainder);
-    const isSame = (await readIfPresent(file))?.toString() === text;
+    const isSame = await this.#isServed(remainder);
     if (isRunning && isSame && !text.includes(this.#options.baseCertDir)) return 'unchanged';
     await this.#writeChecked(file, text);
     await this.#saveServersState(loadBalancerId, statsSocket);
     const before = await workerOf(statsSocket);
     const current = await this.#service(loadBalancerId); // its limits depend on the file
     await (isRunning ? services.reload(current) : services.start(current));
-    await this.#awaitWorker(current, statsSocket, before);
+    await this.#awaitWorker(current, { statsSocket, before, isReload: isRunning });
+    await removePath(markOf(file));
     log.info({ loadBalancer: loadBalancerId, reloaded: isRunning }, 'HAProxy runs its remainder');
     return isRunning ? 'reloaded' : 'started';
   }
@@ -127,8 +126,16 @@ export class Haproxy {
     const candidate = `${file}.new`;
     await writeFileAtomic(candidate, text, 0o600);
     await this.check(candidate, this.#options.amphoraId);
+    await writeFileAtomic(markOf(file), '', 0o600);
     await writeFileAtomic(file, text, 0o600);
     await removePath(candidate);
+  }
+
+  /** True when the file holds the text and a worker has read it: a crash may come between the two. */
+  async #isServed(remainder: Remainder): Promise<boolean> {
+    const file = this.#file(remainder);
+    const text = (await readIfPresent(file))?.toString();
+    return text === remainder.text && (await readIfPresent(markOf(file))) === null;
   }
 
   /** Best effort: without it members are up until a check fails (contract P43). */
@@ -142,16 +149,30 @@ export class Haproxy {
     }
   }
 
-  /** A reload is done when another worker answers. */
-  async #awaitWorker(service: Service, socket: string, before: string | null): Promise<void> {
+  /**
+   * A reload is done when another worker answers. HAProxy's master loses a signal that comes while it still
+   * executes itself for the last one, so it is told again.
+   */
+  async #awaitWorker(
+    service: Service,
+    {
+      statsSocket,
+      before,
+      isReload,
+    }: { statsSocket: string; before: string | null; isReload: boolean },
+  ): Promise<void> {
     const { services } = this.#options;
-    const end = Date.now() + READY_TIMEOUT_MS;
-    for (;;) {
-      const worker = await workerOf(socket);
+    const begin = Date.now();
+    for (let told = begin; ;) {
+      const worker = await workerOf(statsSocket);
       if (worker !== null && worker !== before) return;
       const isRunning = await services.isRunning(service);
-      if (!isRunning || Date.now() > end) {
+      if (!isRunning || Date.now() - begin > READY_TIMEOUT_MS) {
         throw new Error(`HAProxy does not come up: ${await services.lastWords(service)}`);
+      }
+      if (isReload && Date.now() - told > TELL_AGAIN_MS) {
+        await services.reload(service);
+        told = Date.now();
       }
       await sleep(20);
     }
@@ -197,9 +218,25 @@ export class Haproxy {
   }
 }
 
-/** HAProxy's name for this amphora in a peers section (contract 1.5, 8). */
+/** Stands beside a config that no worker has read yet. */
+const markOf = (file: string): string => `${file}.reloading`;
+
+/** HAProxy's name for this amphora in a peers section: not base64url, but its reverse (contract 1.5, 8). */
 export const peerName = (amphoraId: string): string =>
-  createHash('sha1').update(amphoraId).digest('base64url').replace(/^-/, 'x').replaceAll('=', '');
+  createHash('sha1')
+    .update(amphoraId)
+    .digest('base64')
+    .replaceAll('+', '_')
+    .replaceAll('/', '-')
+    .replaceAll('=', '')
+    .replace(/^-/, 'x');
+
+/** What a person needs to know of why HAProxy does not run. */
+const detailsOf = (error: unknown): string => {
+  if (error instanceof CommandFailed) return error.output;
+  const isOurs = error instanceof AgentError && 'details' in error.body;
+  return isOurs ? (error.body.details ?? '') : textOf(error);
+};
 
 const workerOf = async (statsSocket: string): Promise<string | null> => {
   try {

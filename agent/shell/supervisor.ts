@@ -35,6 +35,7 @@ const LAST_WORDS = 4000;
 export class Supervisor implements Services {
   readonly #options: SupervisorOptions;
   readonly #charges = new Map<string, Charge>();
+  readonly #pids = new Map<string, number>();
   #fileLimit: Promise<FileLimit> | null = null;
 
   constructor(options: SupervisorOptions) {
@@ -42,17 +43,17 @@ export class Supervisor implements Services {
   }
 
   async isRunning(service: Service): Promise<boolean> {
-    return (await livePid(service)) !== null;
+    return (await this.#livePid(service)) !== null;
   }
 
   async start(service: Service): Promise<void> {
     this.#forget(service.name);
-    if ((await livePid(service)) === null) await this.#spawn(service);
+    if ((await this.#livePid(service)) === null) await this.#spawn(service);
     this.#watch(service);
   }
 
   async reload(service: Service): Promise<void> {
-    const pid = await livePid(service);
+    const pid = await this.#livePid(service);
     if (pid === null) throw new Error(`${service.name} is not running`);
     process.kill(pid, service.reloadSignal);
   }
@@ -68,11 +69,11 @@ export class Supervisor implements Services {
 
   async stop(service: Service): Promise<void> {
     this.#forget(service.name);
-    const pid = await livePid(service);
+    const pid = await this.#livePid(service);
     if (pid === null) return;
     process.kill(pid, 'SIGTERM');
     const end = Date.now() + STOP_TIMEOUT_MS;
-    while ((await livePid(service)) !== null) {
+    while ((await this.#livePid(service)) !== null) {
       if (Date.now() > end) process.kill(-pid, 'SIGKILL');
       await sleep(20);
     }
@@ -106,6 +107,17 @@ export class Supervisor implements Services {
     return (this.#fileLimit ??= readFileLimit());
   }
 
+  /** HAProxy removes and empties its PID file while it starts and reloads, so the file is for adoption only. */
+  async #livePid(service: Service): Promise<number | null> {
+    const pid = this.#pids.get(service.name) ?? (await readPid(service.pidFile));
+    if (pid === null || !(await isDaemon(pid, service))) {
+      this.#pids.delete(service.name);
+      return null;
+    }
+    this.#pids.set(service.name, pid);
+    return pid;
+  }
+
   async #spawn(service: Service): Promise<void> {
     const { netns, logDirectory, log } = this.#options;
     await mkdir(logDirectory, { recursive: true });
@@ -122,7 +134,10 @@ export class Supervisor implements Services {
       });
       child.unref();
       // nsenter becomes the daemon, so the number is right before the daemon has written it.
-      if (child.pid !== undefined) await writeFileAtomic(service.pidFile, `${child.pid}\n`);
+      if (child.pid !== undefined) {
+        this.#pids.set(service.name, child.pid);
+        await writeFileAtomic(service.pidFile, `${child.pid}\n`);
+      }
     } finally {
       closeSync(output);
     }
@@ -154,7 +169,7 @@ export class Supervisor implements Services {
 
   async #check(charge: Charge): Promise<void> {
     const { service } = charge;
-    const isAlive = (await livePid(service)) !== null;
+    const isAlive = (await this.#livePid(service)) !== null;
     if (!this.#isCharge(charge)) return; // stopped meanwhile
     if (isAlive) {
       this.#schedule(charge, WATCH_MS);
@@ -180,29 +195,20 @@ export class Supervisor implements Services {
   }
 }
 
-/** PID from the file if that process lives and is this daemon: numbers are used again. */
-const livePid = async (service: Service): Promise<number | null> => {
-  const pid = await readPid(service.pidFile);
-  if (pid === null) return null;
+/** The process lives and is this daemon: numbers are used again. */
+const isDaemon = async (pid: number, service: Service): Promise<boolean> => {
   try {
     const command = await readFile(`/proc/${pid}/cmdline`, 'utf8');
     const state = /^State:\s+(\w)/m.exec(await readFile(`/proc/${pid}/status`, 'utf8'))?.[1];
     // Empty for a moment while HAProxy's master executes itself for a reload.
     const isOurs = command === '' || command.split('\0').includes(service.pidFile);
-    return isOurs && state !== 'Z' ? pid : null;
+    return isOurs && state !== 'Z';
   } catch {
-    return null;
+    return false;
   }
 };
 
-/** HAProxy empties its PID file before it writes it anew: what is empty is looked at again. */
 const readPid = async (file: string): Promise<number | null> => {
-  for (let look = 0; look < 5; look += 1) {
-    const text = (await readIfPresent(file))?.toString().trim();
-    if (text === undefined) return null;
-    const pid = Number(text);
-    if (text !== '') return Number.isInteger(pid) && pid > 1 ? pid : null;
-    await sleep(20);
-  }
-  return null;
+  const pid = Number((await readIfPresent(file))?.toString().trim() ?? '');
+  return Number.isInteger(pid) && pid > 1 ? pid : null;
 };
