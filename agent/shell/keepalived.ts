@@ -126,6 +126,7 @@ export class Keepalived {
       args,
       foregroundArgs: ['--dont-fork', '--log-console'],
       pidFile,
+      guardsPidFile: true,
       reloadSignal: 'SIGHUP',
       unit: renderKeepalivedUnit({ program, args, pidFile, namespace }),
     };

@@ -12,6 +12,8 @@ export interface Service {
   readonly program: string;
   readonly args: readonly string[];
   readonly pidFile: string;
+  /** True for one that will not start where the file names a live process, be it itself. */
+  readonly guardsPidFile?: boolean;
   /** What the supervisor adds to keep the daemon in its foreground; systemd's form is in the unit. */
   readonly foregroundArgs: readonly string[];
   /** Signal that makes it read its config again. */

@@ -30,6 +30,7 @@ const MAX_BACKOFF_MS = 10_000;
 /** Having run this long, a daemon is healthy and its next death is restarted at once. */
 const HEALTHY_MS = 10_000;
 const STOP_TIMEOUT_MS = 10_000;
+const START_TIMEOUT_MS = 5000;
 const LAST_WORDS = 4000;
 
 export class Supervisor implements Services {
@@ -48,7 +49,10 @@ export class Supervisor implements Services {
 
   async start(service: Service): Promise<void> {
     this.#forget(service.name);
-    if ((await this.#livePid(service)) === null) await this.#spawn(service);
+    if ((await this.#livePid(service)) === null) {
+      await this.#spawn(service);
+      if (service.guardsPidFile) await this.#awaitPidFile(service);
+    }
     this.#watch(service);
   }
 
@@ -121,6 +125,7 @@ export class Supervisor implements Services {
   async #spawn(service: Service): Promise<void> {
     const { netns, logDirectory, log } = this.#options;
     await mkdir(logDirectory, { recursive: true });
+    if (service.guardsPidFile) await removePath(service.pidFile); // its number may be another's by now
     const output = openSync(this.#logFile(service), 'w', 0o600);
     try {
       const { prefix } = await this.#readFileLimit();
@@ -136,10 +141,21 @@ export class Supervisor implements Services {
       // nsenter becomes the daemon, so the number is right before the daemon has written it.
       if (child.pid !== undefined) {
         this.#pids.set(service.name, child.pid);
-        await writeFileAtomic(service.pidFile, `${child.pid}\n`);
+        if (!service.guardsPidFile) await writeFileAtomic(service.pidFile, `${child.pid}\n`);
       }
     } finally {
       closeSync(output);
+    }
+  }
+
+  /** Throws with what it printed when it ends before it has written its number. */
+  async #awaitPidFile(service: Service): Promise<void> {
+    const end = Date.now() + START_TIMEOUT_MS;
+    while ((await readPid(service.pidFile)) === null) {
+      if ((await this.#livePid(service)) === null || Date.now() > end) {
+        throw new Error(`${service.name} does not start: ${await this.lastWords(service)}`);
+      }
+      await sleep(20);
     }
   }
 
