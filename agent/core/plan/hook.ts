@@ -14,10 +14,15 @@ export interface HookPlan {
   readonly reason: string;
 }
 
-/** Drivers whose native XDP pays; the others are tried too and fall back. Measured on veth; virtio owed. */
-const KNOWN_NATIVE = new Set(['veth', 'virtio_net']);
+/** Drivers whose native XDP pays; the others are tried too and fall back. */
+const KNOWN_NATIVE = new Set(['virtio_net']);
 /** Devices without a receive ring of their own: native XDP does not exist or runs behind an skb. */
 const NO_NATIVE = new Set(['dummy', 'bridge', 'vlan', '802.1Q VLAN Support', 'macvlan', 'ipvlan']);
+/**
+ * Devices that hand over packets of a local stack, whose checksum hardware was to complete
+ * (CHECKSUM_PARTIAL): XDP cannot see that, and would send them on half made.
+ */
+const HALF_MADE = new Set(['veth']);
 
 export const planHook = ({
   hook,
@@ -34,6 +39,10 @@ export const planHook = ({
     case 'auto': {
       if (NO_NATIVE.has(driver)) {
         const reason = `auto: ${driver} has no native XDP`;
+        return { hook: 'tc', frags: false, fallback: false, reason };
+      }
+      if (HALF_MADE.has(driver)) {
+        const reason = `auto: ${driver} hands over half-made checksums, which only tc can tell`;
         return { hook: 'tc', frags: false, fallback: false, reason };
       }
       const known = KNOWN_NATIVE.has(driver)
