@@ -51,7 +51,7 @@ export const setStage = async (
   onAnswer: (method: string, path: string, answer: Answer) => void,
 ): Promise<Stage> => {
   const world = (parts.world = await createWorld({ prefix: PREFIX }));
-  const vm = (parts.vm = await AmphoraVm.boot(world, { hook: 'auto', keep }));
+  const vm = (parts.vm = await AmphoraVm.boot(world, { hook: 'xdp', keep }));
   vm.startAgent(keep);
   const controller = (parts.controller = new Controller(world, onAnswer));
   const members = (parts.members = MEMBER_NAMES.flatMap((name) => startMember(world, name, keep)));
