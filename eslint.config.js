@@ -5,7 +5,9 @@ const effects = ['node:fs', 'node:fs/promises', 'node:net', 'node:dgram', 'node:
 const outside = ['**/shell/*', '**/shell/**', '**/native/*', '#addon'];
 
 export default tseslint.config(
-  { ignores: ['dist', 'build', 'native/build', 'node_modules', '.tap', 'test/fixtures', '**/*.js'] },
+  {
+    ignores: ['dist', 'build', 'native/build', 'node_modules', '.tap', 'test/fixtures', '**/*.js'],
+  },
   ...tseslint.configs.strictTypeChecked,
   {
     languageOptions: {
@@ -14,7 +16,10 @@ export default tseslint.config(
     rules: {
       '@typescript-eslint/switch-exhaustiveness-check': 'error',
       '@typescript-eslint/restrict-template-expressions': ['error', { allowNumber: true }],
-      '@typescript-eslint/no-unnecessary-condition': ['error', { allowConstantLoopConditions: true }],
+      '@typescript-eslint/no-unnecessary-condition': [
+        'error',
+        { allowConstantLoopConditions: true },
+      ],
     },
   },
   {
