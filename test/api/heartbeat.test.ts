@@ -4,7 +4,6 @@ import { createHmac } from 'node:crypto';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
-import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { inflateSync } from 'node:zlib';
@@ -32,7 +31,7 @@ const controller = async (t: Test, address = '127.0.0.1') => {
   socket.bind(0, address);
   await once(socket, 'listening');
   t.teardown(() => socket.close());
-  return { heard, port: (socket.address()).port };
+  return { heard, port: socket.address().port };
 };
 
 const until = async (check: () => boolean): Promise<boolean> => {
