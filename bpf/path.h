@@ -198,6 +198,18 @@ static __always_inline int fix_l4_check(hook_ctx *ctx, __u32 l4, int tcp, __u16 
 }
 #endif
 
+/*
+ * To an address of ours, but of no flow and no service: HAProxy's connections. They need not pay for
+ * the slow path. SNAT ports do: a half-open flow may know them.
+ */
+static __always_inline int is_for_kernel(const struct control *ctl, const struct service_key *key)
+{
+	if (is_snat_port(ctl, key->port) || bpf_map_lookup_elem(&services, key))
+		return 0;
+	count_reason(REASON_NOT_OURS);
+	return 1;
+}
+
 /* IP bytes before the payload, or 0: not plain after all. */
 static __always_inline __u32 plain_header(void *l4, void *end, __u8 protocol, __u32 ip_bytes)
 {
@@ -260,7 +272,13 @@ int plain_ipv4(hook_ctx *ctx)
 	} else {
 		struct flow_common *f = find_flow(key, FAMILY_4);
 
-		if (!f || !is_current(f, ctl, length, is_segmented_later(ctx)))
+		if (!f) {
+			struct service_key called = { .protocol = ip->protocol, .port = key[1] >> 16 };
+
+			map_ipv4(&called.vip, ip->daddr);
+			return is_for_kernel(ctl, &called) ? VERDICT_PASS : PLAIN_NOT;
+		}
+		if (!is_current(f, ctl, length, is_segmented_later(ctx)))
 			return PLAIN_NOT;
 		touch_flow(f, f->state & FLOW_COUNT_PACKETS ? length : payload);
 		if (line && line->stamp != now)
@@ -333,7 +351,13 @@ static __noinline int plain_ipv6(hook_ctx *ctx)
 	} else {
 		struct flow_common *f = find_flow(key, FAMILY_6);
 
-		if (!f || !is_current(f, ctl, length, is_segmented_later(ctx)))
+		if (!f) {
+			struct service_key called = { .protocol = ip->nexthdr, .port = key[4] >> 16 };
+
+			__builtin_memcpy(&called.vip, &key[2], 16);
+			return is_for_kernel(ctl, &called) ? VERDICT_PASS : PLAIN_NOT;
+		}
+		if (!is_current(f, ctl, length, is_segmented_later(ctx)))
 			return PLAIN_NOT;
 		touch_flow(f, f->state & FLOW_COUNT_PACKETS ? length : payload);
 		if (line && line->stamp != now)
