@@ -6,7 +6,8 @@ import type { Amphora } from './amphora.js';
 import type { Dataplane, ListenerCounters } from './core/model/dataplane.js';
 import { type Reading, type Totals, takeDeltas } from './core/report/deltas.js';
 import { type Heartbeat, buildHeartbeat } from './core/report/heartbeat.js';
-import { poolStatuses, reportedListeners } from './core/report/statuses.js';
+import { type Presence, presentListeners } from './core/report/presence.js';
+import { poolStatuses } from './core/report/statuses.js';
 import { type FrontendStats, readHaproxyStats } from './shell/haproxy-stats.js';
 import { StatsCounters } from './shell/stats-counters.js';
 
@@ -16,19 +17,32 @@ export interface HeartbeatSourceOptions {
   readonly amphoraId: string;
   readonly basePath: string;
   readonly log: FastifyBaseLogger;
+  /** A clock for tests. */
+  readonly nowMs?: () => number;
 }
 
 /** Builds heartbeat number `seq`. What it counts is counted as told, whether or not it arrives. */
 export const heartbeatSource = (
   options: HeartbeatSourceOptions,
 ): ((seq: number) => Promise<Heartbeat>) => {
-  const { amphora, dataplane, amphoraId, log } = options;
+  const { amphora, dataplane, amphoraId, log, nowMs = () => performance.now() } = options;
   const counters = new StatsCounters(join(options.basePath, 'stats_counters.json'), log);
+  let presence: Presence = { present: [], absentIds: [], lastServed: new Map() };
   return async (seq) => {
     const haproxy = await readHaproxyStats(amphora.statsSockets());
     const { committed, wanted } = amphora.snapshot();
-    const listeners = committed.flatMap(({ upload }) => upload.listeners);
-    const listenerIds = reportedListeners(listeners).map(({ id }) => id);
+    const before = presence;
+    presence = presentListeners({
+      listeners: committed.flatMap(({ upload }) => upload.listeners),
+      frontends: haproxy.frontends,
+      lastServed: before.lastServed,
+      nowMs: nowMs(),
+    });
+    const { present, absentIds } = presence;
+    if (absentIds.length > before.absentIds.length) {
+      log.error({ listeners: absentIds }, 'HAProxy is gone, its listeners are not reported');
+    }
+    const listenerIds = present.map(({ id }) => id);
     const datapath = dataplane.counters().listeners;
     const read = (id: string): Reading => readingOf(haproxy.frontends.get(id), datapath[id]);
     const { deltas, after } = takeDeltas(
@@ -47,7 +61,7 @@ export const heartbeatSource = (
           (haproxy.frontends.get(id)?.open ?? 0) + (datapath[id]?.open ?? 0),
         ]),
       ),
-      pools: poolStatuses(listeners, { words: haproxy.words, down: wanted.down }),
+      pools: poolStatuses(present, { words: haproxy.words, down: wanted.down }),
     });
   };
 };

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { pino } from 'pino';
 import t, { type Test } from 'tap';
 import type { ListenerCounters } from '../../agent/core/model/dataplane.js';
+import { GRACE_MS } from '../../agent/core/report/presence.js';
 import { heartbeatSource } from '../../agent/heartbeat-source.js';
 import { type Bed, startBed, upload } from './recorders.js';
 
@@ -66,8 +67,9 @@ const commit = async ({ app, directory }: Bed, id: string, file: string) => {
   return [putAnswer.statusCode, acted.statusCode];
 };
 
-const sourceOf = (bed: Bed, sockets: readonly string[] = []) =>
+const sourceOf = (bed: Bed, sockets: readonly string[] = [], nowMs = () => 0) =>
   heartbeatSource({
+    nowMs,
     amphora: { snapshot: () => bed.amphora.snapshot(), statsSockets: () => [...sockets] },
     dataplane: bed.dataplane,
     amphoraId: 'amphora',
@@ -181,6 +183,33 @@ t.test('HAProxy counts and judges what it serves; silent, it costs no listener',
   t.equal((await build(3)).listeners[frontend]?.stats.rx, 7, 'another worker began at 0');
   const none = await sourceOf(bed, ['/nonexistent.sock'])(4);
   t.strictSame(Object.keys(none.listeners), [frontend]);
+});
+
+t.test('a HAProxy that stays away takes its listeners out, and brings them back', async (t) => {
+  const directory = t.testdir();
+  const bed = await startBed(directory);
+  const text = upload(directory, HTTP);
+  const frontend = /^frontend (\S+)/m.exec(text)?.[1] ?? '';
+  await commit(bed, /^# Configuration for loadbalancer (\S+)/m.exec(text)?.[1] ?? '', HTTP);
+  await commit(bed, TCP.lb, TCP.file);
+  const { answer, path } = await haproxySocket(t);
+  let now = 5000;
+  const build = sourceOf(bed, [path], () => now);
+  const told = async () => {
+    const { listeners, pools } = await build(0);
+    return [listeners, pools].map((one) => Object.keys(one).some((key) => key.endsWith(frontend)));
+  };
+  t.strictSame(await told(), [true, true], 'it has not started yet');
+  now += GRACE_MS;
+  t.strictSame(await told(), [true, true], 'it takes long');
+  now += 1;
+  t.strictSame(await told(), [false, false], 'it does not come');
+  t.ok(TCP.listener in (await build(0)).listeners, 'the datapath needs none');
+  answer.text = table(100, [[frontend, 'FRONTEND', 0, 'OPEN', '', 1, 1, 1, 1, 1]]);
+  t.strictSame(await told(), [true, true], 'there it is');
+  answer.text = '';
+  now += GRACE_MS;
+  t.strictSame(await told(), [true, true], 'a restart');
 });
 
 t.test('a disk that takes nothing costs no heartbeat', async (t) => {
