@@ -23,6 +23,7 @@ import { ChangeQueue } from './queue.js';
 import type { Announcer } from './shell/announcer.js';
 import type { Haproxy, Remainder } from './shell/haproxy.js';
 import type { Keepalived } from './shell/keepalived.js';
+import { type MetricsService, wantsMetrics } from './shell/metrics-service.js';
 import type { Neighbours } from './shell/neighbours.js';
 import type { Network } from './shell/network.js';
 import type { ConfigKind, Store } from './shell/store.js';
@@ -41,6 +42,7 @@ export interface AmphoraParts {
   };
   readonly haproxy: Pick<Haproxy, 'check' | 'bring' | 'adopt' | 'stop' | 'isRunning'>;
   readonly keepalived: Pick<Keepalived, 'upload' | 'act' | 'adopt' | 'refreshCheck'>;
+  readonly metrics: Pick<MetricsService, 'follow'>;
   readonly announcer: Pick<Announcer, 'announce'>;
   readonly neighbours: Pick<Neighbours, 'keep'>;
   readonly checks: { readonly commands: CheckCommands; readonly canCheckSctp: boolean };
@@ -101,6 +103,7 @@ export class Amphora {
       await this.#parts.keepalived.adopt(this.#duty()).catch((error: unknown) => {
         log.error({ err: error }, 'keepalived not adopted');
       });
+      await this.#followMetrics();
     });
   }
 
@@ -297,6 +300,7 @@ export class Amphora {
     } finally {
       if (moving.length > 0) await this.#apply();
       await this.#parts.keepalived.refreshCheck(this.#duty(), this.#committed.size === 0);
+      await this.#followMetrics();
     }
   }
 
@@ -360,6 +364,11 @@ export class Amphora {
       text,
       statsSocket: upload?.statsSocket ?? store.statsSocket(loadBalancerId),
     };
+  }
+
+  #followMetrics(): Promise<void> {
+    const texts = [...this.#committed.values()].map(({ upload }) => upload.text);
+    return this.#parts.metrics.follow(texts.some(wantsMetrics));
   }
 
   #duty(): Duty {

@@ -24,6 +24,7 @@ import { Haproxy } from './shell/haproxy.js';
 import { HealthWatch } from './shell/health.js';
 import { HeartbeatSender } from './shell/heartbeat.js';
 import { Keepalived } from './shell/keepalived.js';
+import { MetricsService } from './shell/metrics-service.js';
 import { Neighbours } from './shell/neighbours.js';
 import { Network } from './shell/network.js';
 import { createServices } from './shell/services.js';
@@ -120,6 +121,7 @@ export const startAgent = async (file: string, log: FastifyBaseLogger): Promise<
       services,
       log,
     }),
+    metrics: new MetricsService({ ...xdp, services, log }),
     announcer: new Announcer({ netns, log }),
     neighbours: new Neighbours({ netns, log }),
     checks: await installChecks(checkOptions),

@@ -24,6 +24,8 @@ export interface Service {
 
 /** Throws when a command fails; `output` for the answer is in the error's message. */
 export interface Services {
+  /** True where other services of the image run by themselves. */
+  readonly isInitSystem: boolean;
   isRunning(service: Service): Promise<boolean>;
   /** Starts it now and keeps it running, also after a crash of it. */
   start(service: Service): Promise<void>;

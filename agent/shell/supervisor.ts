@@ -34,6 +34,7 @@ const START_TIMEOUT_MS = 5000;
 const LAST_WORDS = 4000;
 
 export class Supervisor implements Services {
+  readonly isInitSystem = false;
   readonly #options: SupervisorOptions;
   readonly #charges = new Map<string, Charge>();
   readonly #pids = new Map<string, number>();

@@ -13,6 +13,7 @@ export interface SystemdOptions {
 const COMMAND_TIMEOUT_MS = 45_000;
 
 export class Systemd implements Services {
+  readonly isInitSystem = true;
   readonly #directory: string;
 
   constructor({ unitDirectory }: SystemdOptions) {

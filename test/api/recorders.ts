@@ -147,6 +147,7 @@ export class RecordingHaproxy {
 
 /** Daemons that run because somebody said so. */
 export class RecordingServices implements Services {
+  readonly isInitSystem = true;
   readonly running = new Set<string>();
   readonly calls: string[] = [];
   /** Words of the next command, which fails. */
@@ -240,6 +241,7 @@ export const startBed = async (directory: string): Promise<Bed> => {
       services,
       log,
     }),
+    metrics: { follow: () => Promise.resolve() },
     announcer: {
       announce: (addresses) => {
         announced.push([...addresses]);

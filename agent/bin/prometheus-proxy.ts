@@ -1,0 +1,43 @@
+#!/usr/bin/env node
+// SPDX-License-Identifier: Apache-2.0
+// prometheus-proxy: HAProxy's metrics and the datapath's under Octavia's names, on 127.0.0.1:9102 of the namespace
+// that it runs in (contract 8.1). The installed command waits for that namespace and enters it.
+import { parseArgs } from 'node:util';
+import type { Counters } from '../core/model/dataplane.js';
+import type { Status } from '../core/report/status.js';
+import { METRICS_PORT, EXPORTER_PORT } from '../shell/metrics-service.js';
+import { metricsServer } from '../shell/metrics-server.js';
+import { askOnce, socketOption } from './ctl-client.js';
+
+const { values } = parseArgs({
+  options: {
+    ...socketOption,
+    // The agent's supervisor knows its daemons by this word of their command line.
+    'pid-file': { type: 'string' },
+  },
+});
+
+const server = metricsServer({
+  exporterUrl: `http://127.0.0.1:${EXPORTER_PORT}/metrics`,
+  askAgent: async () => {
+    const [status, counters] = await Promise.all([
+      askOnce(values.socket, { command: 'status' }),
+      askOnce(values.socket, { command: 'stats' }),
+    ]);
+    return { listeners: (status as Status).listeners, counters: counters as Counters };
+  },
+  complain: (text) => process.stderr.write(`prometheus-proxy: ${text}\n`),
+});
+server.on('error', (error) => {
+  process.stderr.write(`prometheus-proxy: ${error.message}\n`);
+  process.exit(1); // whoever started it starts it again
+});
+server.listen(METRICS_PORT, '127.0.0.1', () => {
+  process.stdout.write(`Now serving on port ${METRICS_PORT}\n`);
+});
+for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+  process.once(signal, () => {
+    server.close();
+    server.closeAllConnections();
+  });
+}
