@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The figures that test-run gives: what is sent, how often, and what must become of it.
+import { totalmem } from 'node:os';
+import { tableSizes } from '../../agent/core/plan/sizes.js';
 import { ipBytes } from '../support/address.js';
 import { buildPacket, type TransportSpec } from '../support/packet.js';
 import { Switchboard, type BoardSpec } from '../bpf/support/switchboard.js';
@@ -16,8 +18,9 @@ const MEMBERS = 256;
 const TCP_PORT = 80;
 const UDP_PORT = 53;
 const XDP = { drop: 1, pass: 2, tx: 3, redirect: 4 } as const;
-/** As the agent sizes the front of the flow tables. */
-export const LINES = { cache: 16_384, recent: 16_384 } as const;
+/** Per CPU, as the agent sizes them for this machine. */
+const { cacheLines, recentLines } = tableSizes(totalmem());
+export const LINES = { cache: cacheLines, recent: recentLines };
 const MEMBER_HOP = '02:00:00:00:01:01';
 const CLIENT = { 4: '100.64.0.0', 6: '2001:db8:c::1' } as const;
 const STRANGER = { 4: '203.0.113.9', 6: '2001:db8:9::9' } as const;
