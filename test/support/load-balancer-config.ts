@@ -14,6 +14,8 @@ export interface MemberSpec {
 export interface ListenerSpec {
   /** Case under test/fixtures/controller-configs whose frontend and backend this is. */
   readonly fixture: string;
+  /** Of the controller that rendered it; 11.0.0 when absent. */
+  readonly version?: string;
   /** Also the port of the members. Ids follow from it. */
   readonly port: number;
   /** IPv4 VIP when absent. */
@@ -51,7 +53,7 @@ export const renderLoadBalancer = (
 
 /** The keepalived config of one UDP listener. IPv4 and IPv6 VIPs get a group each, as in contract 4.5.1. */
 export const renderLvsListener = (spec: ListenerSpec): string => {
-  const text = lvsFixture(spec.fixture);
+  const text = lvsFixture(spec.fixture, spec.version);
   const groupAt = text.indexOf('virtual_server_group');
   const ids = [/Listener (\S+)/, /Pool (\S+)/].map((pattern) => pattern.exec(text)?.[1] ?? '');
   const families = [4, 6].filter((family) => vipsOf(spec).some((vip) => familyOf(vip) === family));
@@ -81,7 +83,7 @@ const loadBalancerOf = (head: string): string =>
   /^# Configuration for loadbalancer (\S+)/.exec(head)?.[1] ?? '';
 
 const renderListener = (spec: ListenerSpec, loadBalancer: string): string => {
-  const { head, body } = split(haproxyFixture(spec.fixture));
+  const { head, body } = split(haproxyFixture(spec.fixture, spec.version));
   const listener = /^frontend (\S+)/m.exec(body)?.[1] ?? '';
   const pool = /^backend (\S+):/m.exec(body)?.[1] ?? '';
   let text = body
