@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // All figures: bench.js OBJECTS BUILD JSON-FILE [quick]. To be run in a network namespace of its own.
 import { appendFileSync, writeFileSync } from 'node:fs';
-import { cpus, release } from 'node:os';
+import { cpus, loadavg, release } from 'node:os';
 import { addon } from '../../native/index.js';
 import { buildWorld } from '../bpf/support/world.js';
 import { Meter } from './meter.js';
@@ -79,7 +79,10 @@ const wholePaths = async (): Promise<void> => {
 addon.setLog(null);
 writeFileSync(jsonFile, '');
 buildWorld();
-console.log(`Linux ${release()}, ${cpus().length} x ${cpus()[0]?.model ?? 'unknown'}`);
+const busy = loadavg()[0]?.toFixed(1) ?? '?';
+console.log(
+  `Linux ${release()}, ${cpus().length} x ${cpus()[0]?.model ?? 'unknown'}, load ${busy}: cold figures suffer most from a busy machine`,
+);
 testRun();
 await wholePaths();
 console.log(`\nJSON lines: ${jsonFile}`);
