@@ -113,7 +113,7 @@ export const makeWorld = async (t: Test): Promise<World> => {
       run('ip', '-n', outer, 'link', 'set', name, 'up');
       for (const address of addresses)
         run('ip', '-n', id, 'addr', 'add', address, 'dev', name, 'nodad');
-      return networkInterface(addon.ifindexByName(name, netns), addresses, { name });
+      return networkInterface(addon.ifindexByName(name, netns), addresses, { name, hook: 'xdp' });
     },
     ip: (...args) => run('ip', '-n', id, ...args),
     inside: (command, ...args) => run('ip', 'netns', 'exec', id, command, ...args),

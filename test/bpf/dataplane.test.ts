@@ -34,7 +34,7 @@ t.test('first apply writes everything once, the second nothing', async (t) => {
     services: 1,
   };
   t.strictSame(first.writes, writes);
-  t.match(first.hooks, [{ interface: 'eth1', hook: 'xdp', reason: /veth/ }]);
+  t.match(first.hooks, [{ interface: 'eth1', hook: 'xdp', reason: /asked for/ }]);
   t.match(world.ip('-d', 'link', 'show', 'eth1'), /prog\/xdp/);
   t.strictSame((await dataplane.apply(wanted)).writes, {});
 });
@@ -201,7 +201,13 @@ t.test('where native XDP is refused, auto takes tc and says why; xdp is an error
   const world = await makeWorld(t);
   const eth1 = world.plug('eth1', ['203.0.113.5/24']);
   world.ip('link', 'add', 'odd0', 'type', 'bridge'); // a device without native XDP
-  const odd = { ...eth1, name: 'odd0', ifindex: addon.ifindexByName('odd0', world.netns) };
+  const odd = {
+    ...eth1,
+    name: 'odd0',
+    ifindex: addon.ifindexByName('odd0', world.netns),
+    driver: '',
+    hook: 'auto' as const,
+  };
   const dataplane = world.dataplane();
   await dataplane.start();
   const { hooks } = await dataplane.apply(wantedState([], { interfaces: [odd, eth1] }));
