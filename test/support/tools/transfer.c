@@ -6,13 +6,13 @@
  * COUNT at once, each BYTES long, paced to take about SECONDS (0: as fast as it goes). Prints
  * {"started":n} when each has moved its first bytes or failed, and at the end
  *   {"complete","mismatch","failed","stalled","members":{},"names":[],"milliseconds"}
- * stalled: no byte moved for 20 s.
+ * stalled: no byte moved for 60 s.
  */
 #include "common.h"
 #include "sha256.h"
 
 #define CHUNK 65536
-#define STALL_MS 20000
+#define STALL_MS 60000
 
 enum state { CONNECTING, NAMING, MOVING, ANSWERING, DONE };
 enum outcome { NONE, COMPLETE, MISMATCH, FAILED, STALLED };
