@@ -44,7 +44,7 @@ const wholePaths = async (): Promise<void> => {
     program: `${build}/generate`,
     objects,
     packets: isQuick ? 300_000 : 1_000_000,
-    batches: isQuick ? 5 : 11,
+    batches: isQuick ? 15 : 25,
   });
   try {
     const { rows, ratio, grossRatio } = path.measure([1, 16_384]);

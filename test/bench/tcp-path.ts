@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // The same over real TCP stacks: CPU time of everybody who takes part - client, server, balancer, softirqs - per
 // request of 64 bytes with its answer, through ours, nftables and HAProxy, and without a balancer.
-import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
+import { spawn, type ChildProcess } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { addon } from '../../native/index.js';
-import { Switchboard, type Hook } from '../bpf/support/switchboard.js';
+import type { Hook } from '../bpf/support/board-spec.js';
+import { Switchboard } from '../bpf/support/switchboard.js';
 import { VIP4 } from '../bpf/support/world.js';
 import type { FarEnd } from './far-end.js';
+import { addNat, attachTc } from './middle.js';
 import { LINES, type Row } from './subjects.js';
 
 const MEMBER = '10.1.0.11';
@@ -74,17 +75,16 @@ export class TcpPath {
   }
 
   #nftables(): Row[] {
-    nft([
-      'add table ip bench',
-      'add chain ip bench pre { type nat hook prerouting priority dstnat; }',
-      'add chain ip bench post { type nat hook postrouting priority srcnat; }',
-      `add rule ip bench pre ip daddr ${VIP4} tcp dport ${PORT} dnat to ${MEMBER}:${MEMBER_PORT}`,
-      'add rule ip bench post oifname "back" masquerade',
-    ]);
+    const dropNat = addNat({
+      protocol: 'tcp',
+      port: PORT,
+      member: MEMBER,
+      memberPort: MEMBER_PORT,
+    });
     try {
       return this.#rows('nftables DNAT + masquerade', { address: VIP4, port: PORT }, []);
     } finally {
-      nft(['delete table ip bench']);
+      dropNat();
     }
   }
 
@@ -154,19 +154,6 @@ listen bench
     server member ${MEMBER}:${MEMBER_PORT}
 `;
 
-const attachTc = (board: Switchboard): (() => void) => {
-  const places = (['front', 'back'] as const).map((port) => ({
-    ifindex: board.ifindex(port),
-    netns: null,
-    priority: 1,
-    handle: 1,
-  }));
-  for (const place of places) addon.attachTc({ programFd: board.programFd(), ...place });
-  return () => {
-    for (const place of places) addon.detachTc(place);
-  };
-};
-
 /** Run time in ns of processes; softirqs count for whom they interrupt. */
 const cpuOf = (pids: readonly number[]): number =>
   pids.reduce(
@@ -187,10 +174,6 @@ const commOf = (pid: string): string => {
   } catch {
     return ''; // ended meanwhile
   }
-};
-
-const nft = (commands: readonly string[]): void => {
-  execFileSync('nft', ['-f', '-'], { input: `${commands.join('\n')}\n` });
 };
 
 const pause = (milliseconds: number): Promise<void> =>

@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // The whole path over two veth pairs, client - amphora - member: CPU time per 64-byte datagram from the
 // generator to the sink, ours beside nftables' DNAT and masquerade in the same minute.
-import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { packIndex } from '../../agent/core/plan/encode.js';
 import { addon, type BpfObject } from '../../native/index.js';
-import { Switchboard, type Hook } from '../bpf/support/switchboard.js';
+import type { Hook } from '../bpf/support/board-spec.js';
+import { Switchboard } from '../bpf/support/switchboard.js';
 import { GATEWAY_MAC, memberMac, PORTS, VIP4 } from '../bpf/support/world.js';
 import { ipBytes } from '../support/address.js';
 import { buildPacket } from '../support/packet.js';
 import { FarEnd } from './far-end.js';
+import { addNat, attachTc, setPolled } from './middle.js';
 import { LINES, type Row } from './subjects.js';
 
 const MEMBER = '10.1.0.11';
@@ -96,7 +97,9 @@ export class VethPath {
   #ours(hook: Hook, flows: readonly number[]): Row[] {
     const sizes = { lines: LINES, maxEntries: { flows4: 131_072, half4: 65_536 } };
     const board = new Switchboard(hook, this.options.objects, sizes);
-    const attached = hook === 'tc' ? attachTc(board) : null;
+    // XDP polls by itself; elsewhere the generator's frames need somebody who does.
+    if (hook === 'tc') setPolled('front', true);
+    const detachTc = hook === 'tc' ? attachTc(board) : null;
     const dropSinks = hook === 'xdp' ? this.#sinkXdp() : this.#sinkTc();
     try {
       board.reset({
@@ -113,29 +116,29 @@ export class VethPath {
       return flows.map((count) => this.#batches(`ours by ${hook}, ${count} flows`, count));
     } finally {
       dropSinks();
-      attached?.();
+      detachTc?.();
+      if (hook === 'tc') setPolled('front', false);
       board.close();
     }
   }
 
   #nftables(flows: readonly number[]): Row[] {
-    setGro('front', true);
+    setPolled('front', true);
     const dropSink = this.#sinkTc();
-    nft([
-      'add table ip bench',
-      'add chain ip bench pre { type nat hook prerouting priority dstnat; }',
-      'add chain ip bench post { type nat hook postrouting priority srcnat; }',
-      `add rule ip bench pre ip daddr ${VIP4} udp dport ${VIP_PORT} dnat to ${MEMBER}:${MEMBER_PORT}`,
-      'add rule ip bench post oifname "back" masquerade',
-    ]);
+    const dropNat = addNat({
+      protocol: 'udp',
+      port: VIP_PORT,
+      member: MEMBER,
+      memberPort: MEMBER_PORT,
+    });
     try {
       return flows.map((count) =>
         this.#batches(`nftables DNAT + masquerade, ${count} flows`, count),
       );
     } finally {
-      nft(['delete table ip bench']);
+      dropNat();
       dropSink();
-      setGro('front', false);
+      setPolled('front', false);
     }
   }
 
@@ -219,30 +222,6 @@ export class VethPath {
     };
   }
 }
-
-/** Both sides of the amphora; the generator's frames need NAPI where no XDP program is. */
-const attachTc = (board: Switchboard): (() => void) => {
-  const places = (['front', 'back'] as const).map((port) => ({
-    ifindex: board.ifindex(port),
-    netns: null,
-    priority: 1,
-    handle: 1,
-  }));
-  setGro('front', true);
-  for (const place of places) addon.attachTc({ programFd: board.programFd(), ...place });
-  return () => {
-    for (const place of places) addon.detachTc(place);
-    setGro('front', false);
-  };
-};
-
-const setGro = (device: string, on: boolean): void => {
-  execFileSync('ethtool', ['-K', device, 'gro', on ? 'on' : 'off']);
-};
-
-const nft = (commands: readonly string[]): void => {
-  execFileSync('nft', ['-f', '-'], { input: `${commands.join('\n')}\n` });
-};
 
 const sumOf = (bytes: Uint8Array): number => {
   let sum = 0;

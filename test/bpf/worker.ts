@@ -4,7 +4,8 @@
 // It needs no test framework, so that it also runs inside a bare kernel's initramfs.
 import { addon } from '../../native/index.js';
 import type { Case } from './support/case.js';
-import { Switchboard, type Hook } from './support/switchboard.js';
+import type { Hook } from './support/board-spec.js';
+import { Switchboard } from './support/switchboard.js';
 import { buildWorld } from './support/world.js';
 import { tables, type TableName } from './tables/index.js';
 

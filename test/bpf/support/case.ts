@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a packet table is made of.
-import type { Hook, Switchboard } from './switchboard.js';
+import type { Hook } from './board-spec.js';
+import type { Switchboard } from './switchboard.js';
 import type { Family } from './talk.js';
 
 /** One row: a sentence on behaviour, and the packets that show it. It throws where the datapath disagrees. */

@@ -6,76 +6,31 @@ import { addressBytes } from '../../../agent/core/plan/address-bytes.js';
 import {
   pack,
   packIndex,
-  unpack,
   type StructLayout,
   type StructValues,
 } from '../../../agent/core/plan/encode.js';
 import { buildPacket, type PacketSpec } from '../../support/packet.js';
 import { enums, structs } from '../../../agent/core/plan/layout.gen.js';
+import { clear, emptyMaps, summed } from './board-maps.js';
+import {
+  allowedKey,
+  listenerRecord,
+  memberRecord,
+  poolRecord,
+  serviceKey,
+} from './board-records.js';
+import { ALGORITHM, FIRST_NUMBER } from './board-spec.js';
+import type {
+  Algorithm,
+  BoardSpec,
+  Hook,
+  ListenerSpec,
+  MemberSpec,
+  Reason,
+  Sizes,
+} from './board-spec.js';
 import { localBitmap } from './local-bitmap.js';
 import { PORTS, VIP4, VIP6, type Port } from './world.js';
-export type Hook = 'xdp' | 'tc';
-
-const ALGORITHM = {
-  roundRobin: enums.algorithm.ALGORITHM_ROUND_ROBIN,
-  leastConnections: enums.algorithm.ALGORITHM_LEAST_CONNECTIONS,
-  sourceHash: enums.algorithm.ALGORITHM_SOURCE_HASH,
-} as const;
-export type Algorithm = keyof typeof ALGORITHM;
-type EnumReason = keyof typeof enums.reason;
-/** Without the prefix: NOT_OURS, NEW_FLOW ... */
-export type Reason = EnumReason extends `REASON_${infer Name}` ? Name : never;
-
-const { MEMBER_PRESENT, MEMBER_PERSIST } = enums.member_flag;
-const { LISTENER_LIVE, LISTENER_ACL } = enums.listener_flag;
-
-export interface MemberSpec {
-  readonly address: string;
-  readonly port?: number;
-  readonly limit?: number;
-  /** enum member_flag; present and open to persisted clients when absent. */
-  readonly flags?: number;
-}
-
-export interface ListenerSpec {
-  /** VIP4 and VIP6 when absent. */
-  readonly vips?: readonly string[];
-  readonly protocol?: 'tcp' | 'udp';
-  /** 80 when absent. */
-  readonly port?: number;
-  /** Beside LISTENER_LIVE, which is set when absent or when other bits are given with `live`. */
-  readonly flags?: number;
-  readonly algorithm?: Algorithm;
-  readonly members: readonly MemberSpec[];
-  /** The pool's order: index of the member and its weight. Every member once, weight 1, when absent. */
-  readonly slots?: readonly (readonly [member: number, weight: number])[];
-  readonly connectionLimit?: number;
-  /** Prefixes such as 198.51.100.0/24; their presence sets LISTENER_ACL. */
-  readonly allowed?: readonly string[];
-  readonly persistence?: {
-    readonly prefix4?: number;
-    readonly prefix6?: number;
-    readonly stamps?: number;
-  };
-}
-
-export interface Sizes {
-  /** Per CPU; powers of two. No cache when 0. */
-  readonly lines?: { readonly cache: number; readonly recent: number };
-  readonly maxEntries?: Readonly<Record<string, number>>;
-}
-
-export interface BoardSpec {
-  readonly listeners: readonly ListenerSpec[];
-  readonly control?: Readonly<Record<string, number>>;
-  /** The services' vip_ifindex; `front` when absent, null for "never". */
-  readonly vipPort?: Port | null;
-  /** More addresses for the local bitmap. */
-  readonly local?: readonly string[];
-}
-
-type Field = number | bigint | Uint8Array;
-
 export interface Outcome {
   /** `forward` is a redirect or XDP_TX. */
   readonly verdict: 'pass' | 'drop' | 'forward' | 'abort';
@@ -89,20 +44,6 @@ const VERDICTS: Readonly<Record<Hook, Readonly<Record<number, Outcome['verdict']
 };
 const BPF_MAP_TYPE_ARRAY = 2;
 const BPF_F_INNER_MAP = 1 << 12;
-const PROTOCOL = { tcp: 6, udp: 17 } as const;
-/** What may remain between cases, and must not. */
-const FORGOTTEN = [
-  ...['services', 'allowed', 'interfaces', 'flows4', 'flows6', 'half4', 'half6'],
-  ...['fragments', 'persistence'],
-];
-const ZEROED = [
-  ...['listeners', 'pools', 'members', 'pool_state', 'member_state', 'listener_state'],
-  ...['member_counters', 'listener_counters', 'guard'],
-];
-/** Numbers of listeners, pools and members start here, so that a zero in the wrong place shows. */
-export const FIRST_NUMBER = 3;
-const HIGHEST_NUMBER = 40;
-
 export class Switchboard {
   readonly #object: BpfObject;
   readonly #links: BpfLink[] = [];
@@ -238,17 +179,7 @@ export class Switchboard {
 
   /** Writes one member's record. */
   setMember(number: number, member: MemberSpec, pool: number): void {
-    this.map('members').update(
-      packIndex(number),
-      pack(structs.member, {
-        address: addressBytes(member.address),
-        port: member.port ?? 8080,
-        flags: member.flags ?? MEMBER_PRESENT | MEMBER_PERSIST,
-        connection_limit: member.limit ?? 0,
-        listener: pool,
-        pool,
-      }),
-    );
+    this.map('members').update(packIndex(number), memberRecord(member, pool));
   }
 
   removeServices(): void {
@@ -257,12 +188,7 @@ export class Switchboard {
 
   /** A record of an array; for per-CPU ones the sum of each field over the CPUs. */
   counters<L extends StructLayout>(map: string, layout: L, number: number): StructValues<L> {
-    const bytes = this.map(map).lookup(packIndex(number)) ?? new Uint8Array();
-    const sums: Record<string, Field> = {};
-    for (let at = 0; at + layout.size <= bytes.length; at += Math.ceil(layout.size / 8) * 8)
-      for (const [name, value] of Object.entries<Field>(unpack(layout, bytes, at)))
-        sums[name] = added(sums[name], value);
-    return sums as StructValues<L>;
+    return summed(this.map(map), layout, number);
   }
 
   /** The frame with zeros behind it, as Ethernet pads short ones. */
@@ -289,16 +215,7 @@ export class Switchboard {
     firstMember: number,
     vipPort: Port | null = 'front',
   ): void {
-    const persist = spec.persistence;
-    this.map('pools').update(
-      packIndex(number),
-      pack(structs.pool, {
-        flags: persist ? enums.pool_flag.POOL_PERSIST : 0,
-        persist_stamps: persist?.stamps ?? 0,
-        persist_prefix4: persist?.prefix4 ?? 32,
-        persist_prefix6: persist?.prefix6 ?? 128,
-      }),
-    );
+    this.map('pools').update(packIndex(number), poolRecord(spec));
     spec.members.forEach((member, i) => {
       this.setMember(firstMember + i, member, number);
     });
@@ -308,23 +225,13 @@ export class Switchboard {
       spec.algorithm ?? 'roundRobin',
       slots.map(([i, weight]) => [firstMember + i, weight]),
     );
-    this.map('listeners').update(
-      packIndex(number),
-      pack(structs.listener, {
-        flags: (spec.flags ?? LISTENER_LIVE) | (spec.allowed ? LISTENER_ACL : 0),
-        pool: number,
-        connection_limit: spec.connectionLimit ?? 0,
-      }),
-    );
+    this.map('listeners').update(packIndex(number), listenerRecord(spec, number));
     for (const prefix of spec.allowed ?? [])
       this.map('allowed').update(allowedKey(prefix, number), packIndex(1));
     const vip_ifindex = vipPort === null ? 0 : this.#ifindex[vipPort];
-    const protocol = PROTOCOL[spec.protocol ?? 'tcp'];
+    const service = pack(structs.service, { listener: number, vip_ifindex });
     for (const vip of spec.vips ?? [VIP4, VIP6])
-      this.map('services').update(
-        pack(structs.service_key, { vip: addressBytes(vip), port: spec.port ?? 80, protocol }),
-        pack(structs.service, { listener: number, vip_ifindex }),
-      );
+      this.map('services').update(serviceKey(spec, vip), service);
   }
 
   /** Never the same twice: whatever is cached under an older one is dead. */
@@ -334,31 +241,11 @@ export class Switchboard {
   }
 
   #forget(): void {
-    for (const name of FORGOTTEN) clear(this.map(name));
+    emptyMaps((name) => this.map(name));
     this.#recent ??= this.map('recent').mmap();
     this.#recent.fill(0);
-    for (const name of ZEROED) {
-      const map = this.map(name);
-      const zero = Buffer.alloc(map.info.valueSize);
-      const count = Math.min(map.info.maxEntries, HIGHEST_NUMBER);
-      for (let i = 0; i < count; i += 1) map.update(packIndex(i), zero);
-    }
-    const reasons = this.map('reasons');
-    for (let i = 0; i < enums.reason.REASON_MAX; i += 1)
-      reasons.update(packIndex(i), Buffer.alloc(reasons.info.valueSize));
   }
 }
-
-const clear = (map: BpfMap): void => {
-  const { keys, count } = map.dump();
-  const size = map.info.keySize;
-  for (let i = 0; i < count; i += 1) map.delete(keys.slice(i * size, (i + 1) * size));
-};
-
-const added = (sum: Field | undefined, value: Field): Field => {
-  if (typeof sum === 'bigint' && typeof value === 'bigint') return sum + value;
-  return typeof sum === 'number' && typeof value === 'number' ? sum + value : value;
-};
 
 /** struct __sk_buff as far as test-run reads it: ingress_ifindex, ifindex and gso_size. */
 const skbContext = (ifindex: number, segment: number): Buffer => {
@@ -367,16 +254,6 @@ const skbContext = (ifindex: number, segment: number): Buffer => {
   context.writeUInt32LE(ifindex, 40);
   context.writeUInt32LE(segment, 176);
   return context;
-};
-
-const allowedKey = (prefix: string, listener: number): Uint8Array => {
-  const [source = '', bits = ''] = prefix.split('/');
-  const length = Number(bits) + (source.includes(':') ? 0 : 96);
-  return pack(structs.allowed_key, {
-    prefixlen: 32 + length,
-    listener,
-    source: addressBytes(source),
-  });
 };
 
 const withoutPrefix = (address: string): string => address.split('/')[0] ?? address;

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { enums, structs } from '../../../agent/core/plan/layout.gen.js';
 import { bothFamilies, type Case } from '../support/case.js';
-import { FIRST_NUMBER, type BoardSpec } from '../support/switchboard.js';
+import { FIRST_NUMBER, type BoardSpec } from '../support/board-spec.js';
 import { familyOf, Talk, type Family } from '../support/talk.js';
 
 const { LISTENER_LIVE, LISTENER_COUNT_PACKETS } = enums.listener_flag;

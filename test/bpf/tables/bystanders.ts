@@ -2,7 +2,8 @@
 // What is none of the datapath's business reaches the kernel byte for byte as it came.
 import { buildFrame, buildPacket, type PacketSpec } from '../../support/packet.js';
 import { bothFamilies, type Case } from '../support/case.js';
-import type { BoardSpec, Switchboard } from '../support/switchboard.js';
+import type { BoardSpec } from '../support/board-spec.js';
+import type { Switchboard } from '../support/switchboard.js';
 import { assertPassed, familyOf, Talk, type Family } from '../support/talk.js';
 import { ABSENT_VIP4, ABSENT_VIP6, GATEWAY_MAC, PORTS } from '../support/world.js';
 import assert from 'node:assert/strict';

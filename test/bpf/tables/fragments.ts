@@ -3,7 +3,8 @@
 import assert from 'node:assert/strict';
 import { buildFragments, buildPacket } from '../../support/packet.js';
 import { bothFamilies, type Case } from '../support/case.js';
-import type { BoardSpec, Switchboard } from '../support/switchboard.js';
+import type { BoardSpec } from '../support/board-spec.js';
+import type { Switchboard } from '../support/switchboard.js';
 import { assertDropped, assertFrame, familyOf, Talk, type Content } from '../support/talk.js';
 import type { Family } from '../support/talk.js';
 

@@ -5,7 +5,8 @@ import { buildPacket, mssOption } from '../../support/packet.js';
 import { readPacket } from '../../support/packet-reader.js';
 import { bothFamilies, type Case } from '../support/case.js';
 import { assertIcmpError } from '../support/icmp-error.js';
-import type { BoardSpec, Switchboard } from '../support/switchboard.js';
+import type { BoardSpec } from '../support/board-spec.js';
+import type { Switchboard } from '../support/switchboard.js';
 import { assertFrame, assertPassed, familyOf, Talk, type Family } from '../support/talk.js';
 import { GATEWAY_MAC, PORTS, thinMember } from '../support/world.js';
 

@@ -4,7 +4,8 @@ import assert from 'node:assert/strict';
 import { buildIpPacket, buildPacket, type PacketSpec } from '../../support/packet.js';
 import { readPacket } from '../../support/packet-reader.js';
 import { bothFamilies, type Case } from '../support/case.js';
-import type { BoardSpec, Outcome } from '../support/switchboard.js';
+import type { BoardSpec } from '../support/board-spec.js';
+import type { Outcome } from '../support/switchboard.js';
 import { assertFrame, assertPassed, familyOf, Talk, type Family } from '../support/talk.js';
 import { GATEWAY_MAC, PORTS } from '../support/world.js';
 

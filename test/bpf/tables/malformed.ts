@@ -3,7 +3,8 @@
 import assert from 'node:assert/strict';
 import { buildFragments, buildPacket } from '../../support/packet.js';
 import { bothFamilies, type Case } from '../support/case.js';
-import type { BoardSpec, Outcome, Switchboard } from '../support/switchboard.js';
+import type { BoardSpec } from '../support/board-spec.js';
+import type { Outcome, Switchboard } from '../support/switchboard.js';
 import { assertPassed, familyOf, Talk, type Family } from '../support/talk.js';
 
 /** What test-run itself wants: an Ethernet header, and for an skb a byte behind it. */

@@ -2,7 +2,8 @@
 // SNAT ports: a sequence per member, never one that is in use or in quarantine.
 import assert from 'node:assert/strict';
 import { bothFamilies, wait, type Case } from '../support/case.js';
-import type { BoardSpec, Switchboard } from '../support/switchboard.js';
+import type { BoardSpec } from '../support/board-spec.js';
+import type { Switchboard } from '../support/switchboard.js';
 import { readPacket } from '../../support/packet-reader.js';
 import { Talk, type Family } from '../support/talk.js';
 

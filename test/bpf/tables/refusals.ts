@@ -5,12 +5,8 @@ import { buildPacket } from '../../support/packet.js';
 import { readPacket } from '../../support/packet-reader.js';
 import { bothFamilies, wait, type Case } from '../support/case.js';
 import { assertIcmpError } from '../support/icmp-error.js';
-import {
-  FIRST_NUMBER,
-  type BoardSpec,
-  type ListenerSpec,
-  type Switchboard,
-} from '../support/switchboard.js';
+import { FIRST_NUMBER, type BoardSpec, type ListenerSpec } from '../support/board-spec.js';
+import type { Switchboard } from '../support/switchboard.js';
 import { assertDropped, assertFrame, Talk, type Family } from '../support/talk.js';
 
 const members = (family: Family, count = 2) =>

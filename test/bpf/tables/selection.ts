@@ -3,7 +3,8 @@
 import assert from 'node:assert/strict';
 import { enums } from '../../../agent/core/plan/layout.gen.js';
 import { bothFamilies, wait, type Case } from '../support/case.js';
-import { FIRST_NUMBER, type ListenerSpec, type Switchboard } from '../support/switchboard.js';
+import { FIRST_NUMBER, type ListenerSpec } from '../support/board-spec.js';
+import type { Switchboard } from '../support/switchboard.js';
 import { Talk, type Family } from '../support/talk.js';
 
 const { MEMBER_PRESENT } = enums.member_flag;

@@ -4,7 +4,8 @@ import assert from 'node:assert/strict';
 import { buildPacket, mssOption } from '../../support/packet.js';
 import { readPacket } from '../../support/packet-reader.js';
 import { bothFamilies, type Case } from '../support/case.js';
-import type { BoardSpec, Switchboard } from '../support/switchboard.js';
+import type { BoardSpec } from '../support/board-spec.js';
+import type { Switchboard } from '../support/switchboard.js';
 import { assertPassed, Talk, type Family } from '../support/talk.js';
 
 const members = (family: Family) =>

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { buildPacket } from '../../support/packet.js';
 import { readPacket } from '../../support/packet-reader.js';
 import { bothFamilies, type Case } from '../support/case.js';
-import type { BoardSpec } from '../support/switchboard.js';
+import type { BoardSpec } from '../support/board-spec.js';
 import { assertFrame, familyOf, Talk, type Family } from '../support/talk.js';
 import { GATEWAY_MAC, memberMac, OTHER_VIP4, PORTS, REMOTE_MEMBER4 } from '../support/world.js';
 import { REMOTE_MEMBER6, setNeighbour, UNRESOLVED_MEMBER4, VIP4 } from '../support/world.js';

@@ -5,7 +5,8 @@ import { buildPacket } from '../../support/packet.js';
 import { readPacket } from '../../support/packet-reader.js';
 import { enums } from '../../../agent/core/plan/layout.gen.js';
 import { bothFamilies, type Case } from '../support/case.js';
-import type { BoardSpec, Switchboard } from '../support/switchboard.js';
+import type { BoardSpec } from '../support/board-spec.js';
+import type { Switchboard } from '../support/switchboard.js';
 import { assertPassed, familyOf, Talk, type Family, type TalkSpec } from '../support/talk.js';
 
 const { LISTENER_LIVE, LISTENER_KEEP_PORT } = enums.listener_flag;
