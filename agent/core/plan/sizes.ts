@@ -38,6 +38,8 @@ const FLOW_SHARE_OF_RAM = 1 / 6;
 const MOST_FLOWS = 1_000_000;
 const FEWEST_FLOWS = 16_384;
 const SMALL_MACHINE = 768 * MIB;
+/** From here on 12 MiB per CPU for the lines in front of the flow tables do not matter. */
+const LARGE_MACHINE = 3072 * MIB;
 
 const flowsIn = (ramBytes: number): number => {
   const fit = (ramBytes * FLOW_SHARE_OF_RAM) / (ENTRIES_PER_FLOW * (ENTRY4 + ENTRY6));
@@ -72,7 +74,7 @@ export const tableSizes = (ramBytes: number, overrides: SizeOverrides = {}): Tab
     allowed: 65_536,
     interfaces: 256,
     events: MIB,
-    cacheLines: small ? 2048 : 16_384,
+    cacheLines: small ? 2048 : ramBytes < LARGE_MACHINE ? 32_768 : 65_536,
     recentLines: small ? 8192 : 65_536,
     ...others,
   };
