@@ -7,6 +7,7 @@ import type { FastifyBaseLogger } from 'fastify';
 import { Amphora } from './amphora.js';
 import { type AgentConfig, parseAgentConfig, readAgentConfig } from './config.js';
 import { controlSource } from './control-source.js';
+import { renderNetnsUnit } from './core/units/netns-unit.js';
 import { tableSizes } from './core/plan/sizes.js';
 import { heartbeatSource } from './heartbeat-source.js';
 import { Announcer } from './shell/announcer.js';
@@ -14,7 +15,7 @@ import { operations } from './shell/api/operations.js';
 import { createServer } from './shell/api/server.js';
 import { awaitStart } from './shell/await-start.js';
 import { installChecks } from './shell/checks.js';
-import { commandPath } from './shell/commands.js';
+import { commandPath, prepareCommand } from './shell/commands.js';
 import { serveControl } from './shell/control.js';
 import { DatapathInterfaces } from './shell/datapath-interfaces.js';
 import { KernelDataplane } from './shell/dataplane.js';
@@ -68,6 +69,7 @@ export const startAgent = async (file: string, log: FastifyBaseLogger): Promise<
     form: xdp.services,
     netns,
     unitDirectory: xdp.unitDirectory,
+    netnsUnit: renderNetnsUnit(xdp.networkNamespace, prepareCommand(file)),
     logDirectory: join(xdp.runDirectory, 'log'),
     log,
   });

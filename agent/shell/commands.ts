@@ -8,3 +8,10 @@ export type CommandName =
 /** Absolute path of a compiled command of this installation: nothing depends on a PATH. */
 export const commandPath = (name: CommandName): string =>
   fileURLToPath(import.meta.resolve(`#commands/${name}`));
+
+/** Command line that prepares the namespace and its interfaces without an agent, by the given agent config. */
+export const prepareCommand = (configFile: string): readonly string[] => [
+  process.execPath,
+  fileURLToPath(new URL('../bin/amphora-interface.js', import.meta.url)),
+  ...['--config-file', configFile, 'prepare'],
+];

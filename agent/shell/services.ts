@@ -51,6 +51,7 @@ export interface ServicesOptions {
   readonly form: 'auto' | 'systemd' | 'supervisor';
   readonly netns: string;
   readonly unitDirectory: string;
+  readonly netnsUnit: string;
   readonly logDirectory: string;
   readonly log: FastifyBaseLogger;
 }

@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // Daemons as systemd units, under the names that operators know (contract 7.3).
 import { join } from 'node:path';
+import { NETNS_UNIT } from '../core/units/netns-unit.js';
 import { UNIT_FILE_LIMIT } from './file-limit.js';
 import { readIfPresent, removePath, writeFileAtomic } from './files.js';
-import { run } from './run.js';
+import { CommandFailed, run } from './run.js';
 import type { Service, Services } from './services.js';
 
 export interface SystemdOptions {
   readonly unitDirectory: string;
+  /** Text of the unit that those of the daemons require. */
+  readonly netnsUnit: string;
 }
 
 const COMMAND_TIMEOUT_MS = 45_000;
@@ -15,19 +18,21 @@ const COMMAND_TIMEOUT_MS = 45_000;
 export class Systemd implements Services {
   readonly isInitSystem = true;
   readonly #directory: string;
+  readonly #netnsUnit: string;
 
-  constructor({ unitDirectory }: SystemdOptions) {
+  constructor({ unitDirectory, netnsUnit }: SystemdOptions) {
     this.#directory = unitDirectory;
+    this.#netnsUnit = netnsUnit;
   }
 
   async isRunning(service: Service): Promise<boolean> {
-    const { stdout } = await run('systemctl', [
-      'show',
-      '-p',
-      'ActiveState',
-      `${service.name}.service`,
-    ]);
-    return /ActiveState=(active|reloading)/.test(stdout);
+    try {
+      await run('systemctl', ['is-active', '--quiet', `${service.name}.service`]);
+      return true;
+    } catch (error) {
+      if (error instanceof CommandFailed && error.exitCode !== null) return false;
+      throw error;
+    }
   }
 
   async start(service: Service): Promise<void> {
@@ -78,10 +83,17 @@ export class Systemd implements Services {
 
   /** Rewritten when its text changed: an upgraded agent must not run on old units (contract P67). */
   async #install(service: Service): Promise<void> {
-    const path = this.#unitFile(service);
-    if ((await readIfPresent(path))?.toString() === service.unit) return;
-    await writeFileAtomic(path, service.unit, 0o644);
-    await run('systemctl', ['daemon-reload'], { timeoutMs: COMMAND_TIMEOUT_MS });
+    const units = [
+      [join(this.#directory, NETNS_UNIT), this.#netnsUnit],
+      [this.#unitFile(service), service.unit],
+    ] as const;
+    let changed = false;
+    for (const [path, text] of units) {
+      if ((await readIfPresent(path))?.toString() === text) continue;
+      await writeFileAtomic(path, text, 0o644);
+      changed = true;
+    }
+    if (changed) await run('systemctl', ['daemon-reload'], { timeoutMs: COMMAND_TIMEOUT_MS });
   }
 
   #unitFile(service: Service): string {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// systemd units under the names that operators know (contract 5.1, 7.3).
+// The systemd unit of a HAProxy, under the name that operators know (contract 7.3).
+import { unitWord } from './unit-word.js';
 
 export interface HaproxyUnit {
   readonly program: string;
@@ -11,9 +12,9 @@ export interface HaproxyUnit {
 
 /** Text of `haproxy-<lb id>.service`. HAProxy stays in the foreground and notifies (`-Ws`). */
 export const renderHaproxyUnit = (unit: HaproxyUnit): string => {
-  const files = unit.configFiles.map((file) => `-f ${quote(file)}`).join(' ');
-  const check = `${quote(unit.program)} -c -q ${files} -L ${quote(unit.peer)}`;
-  const serve = `${quote(unit.program)} -Ws ${files} -p ${quote(unit.pidFile)} -L ${quote(unit.peer)}`;
+  const files = unit.configFiles.map((file) => `-f ${unitWord(file)}`).join(' ');
+  const check = `${unitWord(unit.program)} -c -q ${files} -L ${unitWord(unit.peer)}`;
+  const serve = `${unitWord(unit.program)} -Ws ${files} -p ${unitWord(unit.pidFile)} -L ${unitWord(unit.peer)}`;
   return `# Made by amphora-agent: changes here are lost.
 [Unit]
 Description=HAProxy Load Balancer
@@ -38,27 +39,3 @@ Type=notify
 WantedBy=multi-user.target
 `;
 };
-
-/** Text of `amphora-netns.service`: the namespace at boot, so that HAProxy can start before the agent. */
-export const renderNetnsUnit = (namespace: string): string => {
-  const inside = `/sbin/ip netns exec ${namespace}`;
-  return `# Made by amphora-agent: changes here are lost.
-[Unit]
-Description=Configure amphora-haproxy network namespace
-StopWhenUnneeded=true
-
-[Service]
-Type=oneshot
-RemainAfterExit=yes
-ExecStart=-/sbin/ip netns add ${namespace}
-ExecStart=-${inside} sysctl --system
-ExecStart=-${inside} sysctl -w net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1
-ExecStart=-${inside} ip link set lo up
-`;
-};
-
-/** systemd takes double-quoted words with backslashes, and expands % and $. */
-const quote = (word: string): string =>
-  /^[\w./:@+-]+$/.test(word)
-    ? word
-    : `"${word.replaceAll(/[\\"]/g, '\\$&').replaceAll('%', '%%').replaceAll('$', '$$$$')}"`;
