@@ -56,6 +56,8 @@ $(ADDON): native/binding.gyp $(wildcard native/src/*) node_modules/.package-lock
 build/commands/%: native/commands/%.c | build/.packages
 	@mkdir -p build/commands
 	$(CC) -O2 -Wall -Wextra -Werror $< -o $@ $(shell pkg-config --libs libbpf)
+	@# HAProxy calls it as its own user, and SCTP wants a raw socket.
+	@case $@ in */amphora-health-checker) setcap cap_net_raw+ep $@ ;; esac
 
 dist/.stamp: tsconfig.json tsconfig.build.json $(SOURCES) node_modules/.package-lock.json
 	npm run --silent build

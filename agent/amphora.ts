@@ -357,6 +357,7 @@ export class Amphora {
       listeners: upload?.listeners ?? [],
       lvsListeners,
       commands: checks.commands,
+      privilegedChecks: lvsListeners.some(({ protocol }) => protocol === 'SCTP'),
       basePath: config().basePath,
     });
     return {

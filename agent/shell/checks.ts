@@ -3,6 +3,7 @@
 import { access, constants, mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { CheckCommands } from '../core/render/check-backends.js';
+import { commandPath } from './commands.js';
 import { readIfPresent, writeFileAtomic } from './files.js';
 
 export interface CheckOptions {
@@ -42,7 +43,7 @@ exec 3<> "/dev/udp/$3/$4" && printf X >&3 && sleep 0.7 && printf X >&3
 
 const SCTP_WRAPPER = `#!/bin/bash
 # Made by amphora-agent. Usage: sctp NOT_USED NOT_USED ADDRESS PORT
-exec amphora-health-checker sctp "$3" "$4" > /dev/null 2>&1
+exec "${commandPath('amphora-health-checker')}" sctp "$3" "$4" > /dev/null 2>&1
 `;
 
 const PING_WRAPPER = `#!/bin/bash
@@ -62,7 +63,7 @@ export const installChecks = async (options: CheckOptions): Promise<Checks> => {
   }
   return {
     commands: { ping: options.pingWrapper, udp, sctp },
-    canCheckSctp: await isInPath('amphora-health-checker'),
+    canCheckSctp: await isExecutable(commandPath('amphora-health-checker')),
   };
 };
 
@@ -72,13 +73,8 @@ export const installLvsCheck = async (options: CheckOptions): Promise<void> => {
   if ((await readIfPresent(path)) === null) await writeFileAtomic(path, UDP_CHECK, 0o100);
 };
 
-const isInPath = async (program: string): Promise<boolean> => {
-  for (const directory of (process.env['PATH'] ?? '').split(':')) {
-    const found = await access(join(directory, program), constants.X_OK).then(
-      () => true,
-      () => false,
-    );
-    if (found) return true;
-  }
-  return false;
-};
+const isExecutable = (path: string): Promise<boolean> =>
+  access(path, constants.X_OK).then(
+    () => true,
+    () => false,
+  );

@@ -150,10 +150,8 @@ static int await_answer(int fd, int family, const struct init_packet *sent, long
 		if (left <= 0 || poll(&readable, 1, (int)left) == 0)
 			return SILENT;
 		size = recv(fd, buffer, sizeof(buffer), MSG_DONTWAIT);
-		if (size < 0 && (errno == EAGAIN || errno == EINTR))
-			continue;
 		if (size < 0)
-			return SILENT; /* ICMP: nobody there */
+			continue; /* an ICMP error, cleared by this call: the peer may still come up in time */
 		skip = ip_header_size(family, buffer, (size_t)size);
 		if (skip > (size_t)size)
 			continue;
