@@ -72,7 +72,7 @@ static void add_sockets(int port)
 		setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one));
 		if (bind(fd, (void *)&any, sizeof(any)))
 			die("bind");
-		if (types[i] == SOCK_STREAM && listen(fd, 65535))
+		if (types[i] == SOCK_STREAM && listen(fd, 1024))
 			die("listen");
 		if (types[i] == SOCK_DGRAM)
 			setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &big, sizeof(big));
