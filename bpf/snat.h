@@ -23,7 +23,9 @@ static __always_inline int is_claimed(const struct work *w, const struct control
 	return 0;
 }
 
-static __always_inline int try_port(struct work *w, const struct control *ctl, __be16 port, const __u8 family)
+/* `steal`: a half-open flow that no member has answered yet may lose its port. */
+static __always_inline int try_port(struct work *w, const struct control *ctl, __be16 port, int steal,
+				    const __u8 family)
 {
 	struct flow_common *m = (void *)&w->member_half + (family == FAMILY_4 ? COMMON4 : COMMON6);
 	__u64 ports = (__u64)(__u16)~w->sport + port + (__u16)~w->dport + w->chosen.port;
@@ -33,7 +35,13 @@ static __always_inline int try_port(struct work *w, const struct control *ctl, _
 	set_key(&w->member_key, &w->chosen.address, &w->snat, w->chosen.port, port, w->protocol, family);
 	if (is_claimed(w, ctl, family))
 		return -1;
-	if (insert_half_open(&w->member_key, &w->member_half, BPF_NOEXIST, family))
+	if (steal) {
+		struct flow_common *f = find_half_open(&w->member_key, family);
+
+		if (f && f->state & FLOW_ANSWERED)
+			return -1;
+	}
+	if (insert_half_open(&w->member_key, &w->member_half, steal ? BPF_ANY : BPF_NOEXIST, family))
 		return -1;
 	w->snat_port = port;
 	return 0;
@@ -49,15 +57,16 @@ static __always_inline int claim_port(struct work *w, const struct control *ctl,
 	if (!state || !range)
 		return -1;
 	if (w->protocol == IPPROTO_SCTP)
-		return try_port(w, ctl, w->sport, family);
+		return try_port(w, ctl, w->sport, 0, family);
 	if (w->listener_flags & LISTENER_KEEP_PORT && own >= min && own - min < range &&
-	    !try_port(w, ctl, w->sport, family))
+	    !try_port(w, ctl, w->sport, 0, family))
 		return 0;
 	for (i = 0; i < SNAT_TRIES; i++) {
 		/* started apart, since two pools may share a member's address */
 		__u32 step = __sync_fetch_and_add(&state->port_cursor, 1) + number * 7919;
 
-		if (!try_port(w, ctl, bpf_htons(min + step % range), family))
+		/* A flood must not hold all ports by flows that nobody answers: the last tries take theirs. */
+		if (!try_port(w, ctl, bpf_htons(min + step % range), i >= SNAT_TRIES / 2, family))
 			return 0;
 	}
 	return -1;
