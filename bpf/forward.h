@@ -4,6 +4,7 @@
 #define AMPHORA_FORWARD_H
 
 #include "nexthop.h"
+#include "parse.h"
 #include "rewrite.h"
 #include "reply.h"
 

@@ -8,6 +8,7 @@
 #define AMPHORA_HALFOPEN_H
 
 #include "open.h"
+#include "tcp.h"
 
 #define MAX_RETRIES 3 /* HAProxy's `retries 3` */
 
