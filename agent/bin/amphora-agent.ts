@@ -4,11 +4,34 @@
 import { parseArgs } from 'node:util';
 import { createLog, startAgent } from '../main.js';
 
-const { values } = parseArgs({
-  options: { 'config-file': { type: 'string', default: '/etc/octavia/amphora-agent.conf' } },
-});
+const usage = `amphora-agent [--config-file FILE]
+
+Serves the amphora API and keeps the datapath and HAProxy as the controller wants them. Needs root.
+
+  --config-file FILE  default /etc/octavia/amphora-agent.conf; the agent waits for it`;
+
+/** The config file, or the end of the process: 0 after help that was asked for, 2 after wrong usage. */
+const readArguments = (): string => {
+  try {
+    const { values } = parseArgs({
+      options: {
+        'config-file': { type: 'string', default: '/etc/octavia/amphora-agent.conf' },
+        help: { type: 'boolean', short: 'h', default: false },
+      },
+    });
+    if (!values.help) return values['config-file'];
+    console.log(usage);
+    return process.exit(0);
+  } catch (error) {
+    console.error(`amphora-agent: ${error instanceof Error ? error.message : String(error)}`);
+    console.error(usage);
+    return process.exit(2);
+  }
+};
+
+const file = readArguments();
 const log = createLog();
-const agent = await startAgent(values['config-file'], log).catch((error: unknown) => {
+const agent = await startAgent(file, log).catch((error: unknown) => {
   log.fatal({ err: error }, 'agent could not start');
   process.exit(1); // whoever started it starts it again
 });
