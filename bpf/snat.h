@@ -10,15 +10,26 @@
 
 #define SNAT_TRIES 16
 
-/* Ports of flows that closed long enough ago may be taken back before the sweep comes. */
-static __always_inline int is_claimed(const struct work *w, const struct control *ctl, const __u8 family)
+/*
+ * Ports of flows that closed long enough ago may be taken back before the sweep comes. The client half
+ * goes first, if it is still this flow's: its late packets must not enter the port's next connection.
+ */
+static __always_inline int is_claimed(struct work *w, const struct control *ctl, __be16 port, const __u8 family)
 {
-	struct flow_common *f = find_flow(&w->member_key, family);
+	struct flow_common *f = find_flow(&w->member_key, family), *client;
+	__u32 now = now_stamp();
 
 	if (!f)
 		return 0;
-	if (!(f->state & FLOW_CLOSED) || now_stamp() - f->stamp <= ctl->closed_stamps)
+	if (!(f->state & FLOW_CLOSED) || now - f->stamp <= ctl->closed_stamps)
 		return 1;
+	set_twin_key(&w->client_key, f, w->protocol, family);
+	client = find_flow(&w->client_key, family);
+	if (client && client->member == f->member && client->new_sport == port) {
+		if (now - client->stamp <= ctl->closed_stamps)
+			return 1;
+		delete_flow(&w->client_key, family);
+	}
 	delete_flow(&w->member_key, family);
 	return 0;
 }
@@ -33,7 +44,7 @@ static __always_inline int try_port(struct work *w, const struct control *ctl, _
 	/* the way back undoes what the way there does */
 	m->l4_delta = ~fold64((__u64)w->address_delta + fold64(ports));
 	set_key(&w->member_key, &w->chosen.address, &w->snat, w->chosen.port, port, w->protocol, family);
-	if (is_claimed(w, ctl, family))
+	if (is_claimed(w, ctl, port, family))
 		return -1;
 	if (steal) {
 		struct flow_common *f = find_half_open(&w->member_key, family);

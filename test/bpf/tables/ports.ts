@@ -70,6 +70,8 @@ export const ports: readonly Case[] = [
     assert.equal(next.snat.port, talks[2]?.snat.port);
     next.memberToClient({ payload: 'for the new client' });
     talks[1]?.memberToClient({ payload: 'for the old one' });
+    const late = talks[2]?.fromClient({ payload: 'of a connection that is over' });
+    assert.equal(late?.verdict, 'pass', 'nobody may speak into the new connection');
   }),
   ...bothFamilies('clients with equal ports do not collide', (board, family) => {
     board.reset(spec(family));
