@@ -1,35 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 // Wires the parts together and decides nothing.
-import { totalmem } from 'node:os';
-import { dirname, join } from 'node:path';
 import { pino } from 'pino';
 import type { FastifyBaseLogger } from 'fastify';
-import { Amphora } from './amphora.js';
-import { type AgentConfig, parseAgentConfig, readAgentConfig } from './config.js';
+import type { Amphora } from './amphora.js';
+import { type Assembly, assemble } from './assemble.js';
+import { parseAgentConfig, readAgentConfig } from './config.js';
 import { controlSource } from './control-source.js';
-import { renderNetnsUnit } from './core/units/netns-unit.js';
-import { tableSizes } from './core/plan/sizes.js';
 import { heartbeatSource } from './heartbeat-source.js';
-import { Announcer } from './shell/announcer.js';
 import { operations } from './shell/api/operations.js';
 import { createServer } from './shell/api/server.js';
 import { awaitStart } from './shell/await-start.js';
-import { installChecks } from './shell/checks.js';
-import { commandPath, prepareCommand } from './shell/commands.js';
 import { serveControl } from './shell/control.js';
-import { DatapathInterfaces } from './shell/datapath-interfaces.js';
-import { KernelDataplane } from './shell/dataplane.js';
-import { ensureBpffs } from './shell/dataplane-bpffs.js';
 import { writeFileAtomic } from './shell/files.js';
-import { Haproxy } from './shell/haproxy.js';
+import type { Haproxy } from './shell/haproxy.js';
 import { HealthWatch } from './shell/health.js';
 import { HeartbeatSender } from './shell/heartbeat.js';
-import { Keepalived } from './shell/keepalived.js';
-import { MetricsService } from './shell/metrics-service.js';
-import { Neighbours } from './shell/neighbours.js';
-import { Network } from './shell/network.js';
-import { createServices } from './shell/services.js';
-import { Store } from './shell/store.js';
 import { loadPair } from './shell/tls.js';
 import { Watcher } from './shell/watcher.js';
 
@@ -50,124 +35,19 @@ export const startAgent = async (file: string, log: FastifyBaseLogger): Promise<
   await awaitStart(() => loadPair(pair), log);
   log.level = config.debug ? 'debug' : 'info';
 
-  const { xdp } = config;
-  const store = new Store({ ...config, stateDirectory: xdp.stateDirectory });
-  const network = new Network({
-    namespace: xdp.networkNamespace,
-    directory: config.networkDirectory,
-    pluggedInterfacesFile: xdp.pluggedInterfacesFile,
-    stateDirectory: xdp.stateDirectory,
-    log,
-  });
-  const { netns } = network;
-  const checkOptions = {
-    directory: join(xdp.runDirectory, 'checks'),
-    pingWrapper: xdp.pingWrapper,
-    lvsCheckDirectory: join(config.basePath, 'lvs', 'check'),
-  };
-  const services = await createServices({
-    form: xdp.services,
-    netns,
-    unitDirectory: xdp.unitDirectory,
-    netnsUnit: renderNetnsUnit(xdp.networkNamespace, prepareCommand(file)),
-    logDirectory: join(xdp.runDirectory, 'log'),
-    log,
-  });
-  const haproxy = new Haproxy({
-    program: config.haproxyCmd,
-    userGroupFile: xdp.userGroupFile,
-    amphoraId: config.amphoraId,
-    namespace: xdp.networkNamespace,
-    baseCertDir: config.baseCertDir,
-    store,
-    services,
-    log,
-  });
-  const sizes = sizesOf(config);
-  // systemd has mounted it, but a container may have no systemd.
-  await ensureBpffs(dirname(xdp.pinDirectory));
-  const dataplane = new KernelDataplane({
-    pinDirectory: xdp.pinDirectory,
-    stateDirectory: xdp.stateDirectory,
-    netns,
-    sizes,
-    logger: log,
-    snatSource: xdp.snatSource,
-    ...(xdp.bpfDirectory === null ? {} : { objectDirectory: xdp.bpfDirectory }),
-  });
-  const interfaces = new DatapathInterfaces(netns, (name) => xdp.hooks.get(name) ?? xdp.hook);
-  const amphora = new Amphora({
-    config: () => config,
-    store,
-    dataplane,
-    network: {
-      prepare: () => network.prepare(),
-      plugVip: (plug, managed) => network.plugVip(plug, managed),
-      plugNetwork: (plug, managed) => network.plugNetwork(plug, managed),
-      interfaceOf: (address) => network.interfaceOf(address),
-      read: async () => ({
-        interfaces: await interfaces.of(await network.links()),
-        hasSriov: await network.hasSriov(),
-      }),
-    },
-    haproxy,
-    keepalived: new Keepalived({
-      program: '/usr/sbin/keepalived',
-      basePath: config.basePath,
-      namespace: xdp.networkNamespace,
-      logFacility: () => config.administrativeLogFacility,
-      commands: {
-        haproxy: commandPath('haproxy-vrrp-check'),
-        datapath: commandPath('amphora-datapath-check'),
-      },
-      services,
-      log,
-    }),
-    metrics: new MetricsService({ ...xdp, services, log }),
-    announcer: new Announcer({ netns, log }),
-    neighbours: new Neighbours({ netns, log }),
-    checks: await installChecks(checkOptions),
-    log,
-  });
-  const report =
-    (what: string) =>
-    (error: unknown): void => {
-      log.error({ err: error }, what);
-    };
-  const health = new HealthWatch({
-    sockets: () => amphora.statsSockets(),
-    pollMs: xdp.healthPollMs,
-    onChange: (down) => {
-      amphora.setDown(down).catch(report('health of members not applied'));
-    },
-    log,
-  });
-  const watcher = new Watcher({
-    netns,
-    onNetwork: () => {
-      amphora.networkChanged().catch(report('change of the network not applied'));
-    },
-    onNeighbour: () => {
-      dataplane.bumpGeneration();
-    },
-    log,
-  });
-
+  const assembly = await assemble(() => config, log);
+  const { amphora, store, network, services, haproxy, dataplane, checks, sizes } = assembly;
+  const { health, watcher } = watches(assembly, config.xdp.healthPollMs, log);
   await amphora.start(async () => {
     await health.look();
     return health.down;
   });
   watcher.start();
   void health.watch();
+  const startedAt = new Date();
   const control = await serveControl(
-    xdp.controlSocket,
-    controlSource({
-      amphora,
-      dataplane,
-      amphoraId: config.amphoraId,
-      startedAt: new Date(),
-      sizes,
-    }),
+    config.xdp.controlSocket,
+    controlSource({ amphora, dataplane, amphoraId: config.amphoraId, startedAt, sizes }),
     log,
   );
   const heartbeat = new HeartbeatSender({
@@ -193,7 +73,7 @@ export const startAgent = async (file: string, log: FastifyBaseLogger): Promise<
         networkCounters: () => network.counters(),
         haproxyCount: () => countRunning(amphora, haproxy),
       },
-      checks: checkOptions,
+      checks,
       serverCert: config.serverCert,
       replaceConfig,
     }),
@@ -220,12 +100,37 @@ export const startAgent = async (file: string, log: FastifyBaseLogger): Promise<
   };
 };
 
-const sizesOf = ({ xdp }: AgentConfig) =>
-  tableSizes(totalmem(), {
-    ...(xdp.tableFlows === null ? {} : { flows: xdp.tableFlows }),
-    ...(xdp.tableListeners === null ? {} : { listeners: xdp.tableListeners }),
-    ...(xdp.tableMembers === null ? {} : { members: xdp.tableMembers }),
+/** Brings to the amphora what changes without the controller: members' health, links, addresses, routes. */
+const watches = (
+  { amphora, dataplane, network }: Assembly,
+  pollMs: number,
+  log: FastifyBaseLogger,
+) => {
+  const report =
+    (what: string) =>
+    (error: unknown): void => {
+      log.error({ err: error }, what);
+    };
+  const health = new HealthWatch({
+    sockets: () => amphora.statsSockets(),
+    pollMs,
+    onChange: (down) => {
+      amphora.setDown(down).catch(report('health of members not applied'));
+    },
+    log,
   });
+  const watcher = new Watcher({
+    netns: network.netns,
+    onNetwork: () => {
+      amphora.networkChanged().catch(report('change of the network not applied'));
+    },
+    onNeighbour: () => {
+      dataplane.bumpGeneration();
+    },
+    log,
+  });
+  return { health, watcher };
+};
 
 const countRunning = async (amphora: Amphora, haproxy: Haproxy): Promise<number> => {
   const states = await Promise.all(amphora.loadBalancerIds().map((id) => haproxy.isRunning(id)));

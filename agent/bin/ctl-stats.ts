@@ -1,36 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // amphoractl stats: the datapath's counters.
-import { parseArgs } from 'node:util';
 import type { Counters, ListenerCounters } from '../core/model/dataplane.js';
-import type { Command } from './command.js';
-import { askOnce, socketOption } from './ctl-client.js';
-import { withAgent } from './ctl-errors.js';
+import { reportCommand } from './ctl-report.js';
 import { renderTable, shortNumber } from './ctl-table.js';
 
-const help = `amphoractl stats [--json] [--socket PATH]
-
-Counters of the datapath since its maps were made: per listener and member, and what became of
-packets. RX is from clients, TX to clients; bytes are payload for TCP, whole packets for UDP and SCTP.
-
-  --json         one JSON object
-  --socket PATH  control_socket of the agent (default ${socketOption.socket.default})`;
-
-export const stats: Command = {
+export const stats = reportCommand<Counters>({
   name: 'stats',
   summary: "show the datapath's counters",
-  help,
-  run: (args, output) =>
-    withAgent(output, async () => {
-      const { values } = parseArgs({
-        args: [...args],
-        options: { ...socketOption, json: { type: 'boolean', default: false } },
-      });
-      const found = (await askOnce(values.socket, { command: 'stats' })) as Counters;
-      for (const line of values.json ? [JSON.stringify(found)] : renderStats(found)) {
-        output.line(line);
-      }
-    }),
-};
+  about: `Counters of the datapath since its maps were made: per listener and member, and what became of
+packets. RX is from clients, TX to clients; bytes are payload for TCP, whole packets for UDP and SCTP.`,
+  render: (found) => renderStats(found),
+});
 
 const renderStats = (found: Counters): string[] => [
   ...renderTable(

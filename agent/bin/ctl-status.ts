@@ -1,36 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // amphoractl status: what the running agent serves, how, and why.
-import { parseArgs } from 'node:util';
 import type { ListenerStatus, Status } from '../core/report/status.js';
-import type { Command } from './command.js';
-import { askOnce, socketOption } from './ctl-client.js';
-import { withAgent } from './ctl-errors.js';
+import { reportCommand } from './ctl-report.js';
 import { renderTable } from './ctl-table.js';
 
-const help = `amphoractl status [--json] [--socket PATH]
-
-Per listener the engine that serves it and why; members with their state and why they are not up;
-interfaces with their hook and why; how full the tables are; whether the maps were adopted.
-
-  --json         one JSON object
-  --socket PATH  control_socket of the agent (default ${socketOption.socket.default})`;
-
-export const status: Command = {
+export const status = reportCommand<Status>({
   name: 'status',
   summary: 'say what the running agent serves, with which engine, and why',
-  help,
-  run: (args, output) =>
-    withAgent(output, async () => {
-      const { values } = parseArgs({
-        args: [...args],
-        options: { ...socketOption, json: { type: 'boolean', default: false } },
-      });
-      const found = (await askOnce(values.socket, { command: 'status' })) as Status;
-      for (const line of values.json ? [JSON.stringify(found)] : renderStatus(found)) {
-        output.line(line);
-      }
-    }),
-};
+  about: `Per listener the engine that serves it and why; members with their state and why they are not up;
+interfaces with their hook and why; how full the tables are; whether the maps were adopted.`,
+  render: (found) => renderStatus(found),
+});
 
 const renderStatus = (found: Status): string[] => [
   `amphora ${found.amphoraId}, agent up since ${found.startedAt}, maps ${found.maps}`,

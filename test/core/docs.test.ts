@@ -34,7 +34,7 @@ t.test('every reason is listed in the words that amphoractl uses', (t) => {
 });
 
 t.test('every option of ours is explained', (t) => {
-  const options = all(read('agent/config.ts'), /section,\s*'([a-z_]+)'/g);
+  const options = all(read('agent/xdp-options.ts'), /section,\s*'([a-z_]+)'/g);
   const text = read('docs/operations.md');
   t.ok(options.length > 10);
   for (const option of options) t.match(text, `\`${option}`, option);

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+// The configs in force and what follows from them alone: listeners, HAProxy's part, keepalived's duty.
+import type { AmphoraParts } from './amphora-parts.js';
+import { isName } from './core/model/ids.js';
+import type { Listener } from './core/model/load-balancer.js';
+import { renderRemainder } from './core/render/remainder.js';
+import type { Upload } from './core/upload.js';
+import { type Duty, dutyOf } from './core/vrrp/check-scripts.js';
+import type { Remainder } from './shell/haproxy.js';
+import type { ConfigKind } from './shell/store.js';
+
+/** A config in force. */
+export interface Committed {
+  readonly kind: ConfigKind;
+  readonly id: string;
+  readonly upload: Upload;
+}
+
+/** Changed only from the amphora's queue. */
+export class CommittedConfigs {
+  readonly #parts: Pick<AmphoraParts, 'config' | 'store' | 'checks'>;
+  readonly #byId = new Map<string, Committed>();
+
+  constructor(parts: Pick<AmphoraParts, 'config' | 'store' | 'checks'>) {
+    this.#parts = parts;
+  }
+
+  has(id: string): boolean {
+    return this.#byId.has(id);
+  }
+
+  set(committed: Committed): void {
+    this.#byId.set(committed.id, committed);
+  }
+
+  delete(id: string): void {
+    this.#byId.delete(id);
+  }
+
+  all(): Committed[] {
+    return [...this.#byId.values()];
+  }
+
+  listeners(): Listener[] {
+    return this.all().flatMap(({ upload }) => upload.listeners);
+  }
+
+  datapathListeners(): Listener[] {
+    return this.listeners().filter(({ engine }) => engine === 'datapath');
+  }
+
+  loadBalancerIds(): string[] {
+    return [...new Set(this.all().map(loadBalancerOf))];
+  }
+
+  /** Sockets of the HAProxy processes that should run now. */
+  statsSockets(): string[] {
+    return this.loadBalancerIds()
+      .map((id) => this.remainder(id))
+      .flatMap(({ text, statsSocket }) => (text === null ? [] : [statsSocket]));
+  }
+
+  /** What is left of a load balancer for HAProxy: proxies of its listeners, checks of its members. */
+  remainder(loadBalancerId: string): Remainder {
+    const { store, checks, config } = this.#parts;
+    const own = this.#byId.get(loadBalancerId);
+    const upload = own?.kind === 'haproxy' ? own.upload : null;
+    const lvsListeners = this.all()
+      .filter((one) => one.kind === 'lvs' && loadBalancerOf(one) === loadBalancerId)
+      .flatMap((one) => one.upload.listeners)
+      .filter(({ protocol }) => protocol !== 'SCTP' || checks.canCheckSctp);
+    const text = renderRemainder({
+      loadBalancerId,
+      text: upload?.text ?? null,
+      listeners: upload?.listeners ?? [],
+      lvsListeners,
+      commands: checks.commands,
+      privilegedChecks: lvsListeners.some(({ protocol }) => protocol === 'SCTP'),
+      basePath: config().basePath,
+    });
+    const statsSocket = upload?.statsSocket ?? store.statsSocket(loadBalancerId);
+    return { loadBalancerId, text, statsSocket };
+  }
+
+  duty(): Duty {
+    return dutyOf(this.all(), this.statsSockets());
+  }
+}
+
+const loadBalancerOf = ({ kind, id, upload }: Committed): string =>
+  kind === 'lvs' && isName(upload.loadBalancerId) ? upload.loadBalancerId : id;
