@@ -3,6 +3,7 @@
 #   make check           every test (root; installs and builds what it needs)
 #   make check-kernels   the packet tables on Debian's 6.1 and 6.12 kernels, emulated
 #   make bench           figures of the datapath beside nftables and HAProxy
+#   make image           the amphora image, build/amphora-x64-haproxy.qcow2 (root; installs what it needs)
 #   make install PREFIX=/usr/local DESTDIR=   runnable commands, nothing of the source tree needed
 #   make lint, make build, make layout (after a change of bpf/layout.h), make clean
 .DELETE_ON_ERROR:
@@ -23,7 +24,10 @@ ADDON := native/build/Release/amphora_xdp.node
 COMMANDS := $(patsubst native/commands/%.c,build/commands/%,$(wildcard native/commands/*.c))
 TOOLS := $(patsubst test/support/tools/%.c,build/tools/%,$(wildcard test/support/tools/*.c))
 
-.PHONY: all build tools demo check check-kernels bench install lint clean packages
+# Hooks of the image elements, and scripts that they put into the image.
+ELEMENT_SCRIPTS := $(shell grep -rlE '^\#!/bin/(ba)?sh' elements)
+
+.PHONY: all build tools demo check check-kernels bench image install lint clean packages
 all build: $(BPF_OBJECTS) $(ADDON) $(COMMANDS) dist/.stamp
 
 # The traffic tools of the tests, the demo and the bench.
@@ -72,6 +76,7 @@ lint: node_modules/.package-lock.json
 	npm run --silent lint
 	npm run --silent typecheck
 	shellcheck $(wildcard .ci/* test/run test/demo/demo test/bench/bench test/kernels/check test/support/vm-init)
+	shellcheck --exclude=SC2154 $(ELEMENT_SCRIPTS)
 
 check: build tools
 	bash test/run
@@ -84,6 +89,10 @@ bench: build tools
 
 check-kernels: build
 	bash test/kernels/check
+
+image: build
+	bash .ci/image-packages
+	bash .ci/image build/amphora-x64-haproxy.qcow2
 
 install: build
 	bash .ci/install '$(DESTDIR)' '$(PREFIX)'
