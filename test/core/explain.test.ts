@@ -4,15 +4,8 @@ import { join } from 'node:path';
 import t from 'tap';
 import { explain } from '../../agent/bin/explain.js';
 import { runCommand } from '../../agent/bin/run-command.js';
-import {
-  readCases,
-  type Case,
-  type ListenerModel,
-  type LoadBalancerModel,
-  type MemberModel,
-  type PoolModel,
-  type Upload,
-} from './controller-cases.js';
+import { readCases, type Case, type Upload } from './controller-cases.js';
+import { byId, expectedListener, haproxyListeners } from './expected-explanation.js';
 
 interface Explained {
   readonly listeners: readonly {
@@ -42,118 +35,14 @@ const run = async (
   return { status, lines, errors };
 };
 
-const byId = (a: { id: string }, b: { id: string }): number => a.id.localeCompare(b.id);
-
 /** What `explain --json` must say of an upload, worked out from the model alone. */
 const expectedListeners = ({ model }: Case, upload: Upload): unknown[] =>
-  model.listeners
-    .filter((listener) => isIn(upload, listener, model))
+  (upload.grammar === 'lvs'
+    ? model.listeners.filter(({ id }) => id === upload.objectId)
+    : haproxyListeners(model)
+  )
     .map((listener) => expectedListener(listener, model))
     .sort(byId);
-
-const isIn = (
-  upload: Upload,
-  { id, protocol, enabled }: ListenerModel,
-  model: LoadBalancerModel,
-) =>
-  upload.grammar === 'lvs'
-    ? upload.objectId === id
-    : protocol !== 'UDP' && protocol !== 'SCTP' && enabled && model.enabled;
-
-const isLvs = ({ protocol }: ListenerModel): boolean => protocol === 'UDP' || protocol === 'SCTP';
-
-const expectedListener = (listener: ListenerModel, model: LoadBalancerModel) => {
-  const isEnabled = ({ enabled }: PoolModel): boolean => enabled;
-  const wanted = new Set([
-    listener.default_pool,
-    ...listener.l7policies.map((policy) => policy.redirect_pool),
-  ]);
-  const pools = model.pools.filter(({ id }) => wanted.has(id)).filter(isEnabled);
-  const addresses = [model.vip, ...model.additional_vips];
-  return {
-    id: listener.id,
-    protocol: seenProtocol(listener.protocol),
-    vips: addresses.map((address) => ({ address, port: listener.protocol_port })),
-    engine: expectedEngine(listener, pools, addresses),
-    reasons: null,
-    connectionLimit: expectedLimit(listener),
-    timeouts: {
-      clientMs: listener.timeout_client_data,
-      connectMs: listener.timeout_member_connect,
-      serverMs: listener.timeout_member_data,
-    },
-    defaultPool: pools.find(({ id }) => id === listener.default_pool)?.id ?? null,
-    pools: pools.map((pool) => expectedPool(pool, listener)).sort(byId),
-  };
-};
-
-/** What a config tells of the protocol: HTTPS passes through as TCP, the exporter speaks HTTP. */
-const seenProtocol = (protocol: string): string =>
-  ({ HTTPS: 'TCP', PROMETHEUS: 'HTTP' })[protocol] ?? protocol;
-
-/** The controller writes 50000 for HAProxy and nothing for LVS where there is no limit. */
-const expectedLimit = (listener: ListenerModel): number | null => {
-  if (listener.connection_limit > 0) return listener.connection_limit;
-  return isLvs(listener) ? null : 50_000;
-};
-
-const isIpv6 = (address: string): boolean => address.includes(':');
-
-const expectedEngine = (
-  listener: ListenerModel,
-  pools: readonly PoolModel[],
-  addresses: readonly string[],
-): string => {
-  if (isLvs(listener)) return 'datapath';
-  if (!['TCP', 'HTTPS'].includes(listener.protocol)) return 'haproxy';
-  if (pools.some(({ protocol, tls }) => !['TCP', 'HTTPS'].includes(protocol) || tls?.enabled)) {
-    return 'haproxy';
-  }
-  const members = pools.flatMap((pool) => pool.members.map(({ address }) => address));
-  return new Set([...addresses, ...members].map(isIpv6)).size > 1 ? 'haproxy' : 'datapath';
-};
-
-const expectedPool = (pool: PoolModel, listener: ListenerModel) => ({
-  id: pool.id,
-  protocol: expectedPoolProtocol(pool.protocol, listener.protocol),
-  algorithm: pool.lb_algorithm,
-  persistence: expectedPersistence(pool, listener),
-  members: pool.members.map((member) => expectedMember(member, pool)),
-});
-
-const expectedPoolProtocol = (pool: string, listener: string): string => {
-  if (pool === 'UDP' || pool === 'SCTP') return pool.toLowerCase();
-  if (pool.startsWith('PROXY')) return listener === 'TCP' || listener === 'HTTPS' ? 'tcp' : 'http';
-  return pool === 'HTTP' ? 'http' : 'tcp';
-};
-
-const expectedPersistence = (
-  { session_persistence: given }: PoolModel,
-  listener: ListenerModel,
-) => {
-  if (given === null) return null;
-  if (given.type === 'APP_COOKIE') return { type: 'APP_COOKIE', cookieName: given.cookie_name };
-  if (given.type !== 'SOURCE_IP' || !isLvs(listener)) return { type: given.type };
-  return {
-    type: 'SOURCE_IP',
-    timeoutSeconds: given.persistence_timeout,
-    granularity: given.persistence_granularity,
-  };
-};
-
-const expectedMember = (member: MemberModel, pool: PoolModel) => {
-  const isMonitored = pool.health_monitor?.enabled === true;
-  return {
-    id: member.id,
-    address: member.address,
-    port: member.protocol_port,
-    weight: member.weight,
-    backup: member.backup,
-    enabled: member.enabled,
-    monitorAddress: isMonitored ? member.monitor_address : null,
-    monitorPort: isMonitored ? member.monitor_port : null,
-  };
-};
 
 const cases = readCases();
 
