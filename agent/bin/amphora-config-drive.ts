@@ -1,0 +1,58 @@
+#!/usr/bin/env node
+// SPDX-License-Identifier: Apache-2.0
+// amphora-config-drive [--root DIRECTORY] DEVICE|DIRECTORY: places what a controller delivers on the config drive,
+// seconds before cloud-init could. Exit status: 0 also when files are missing, which come by user data then.
+import { stat } from 'node:fs/promises';
+import { parseArgs } from 'node:util';
+import { pino } from 'pino';
+import { textOf } from '../errors.js';
+import { type Placed, placeDrive, withDrive } from '../shell/config-drive.js';
+import { writeFileAtomic } from '../shell/files.js';
+import { run } from '../shell/run.js';
+
+const USAGE = 'usage: amphora-config-drive [--root DIRECTORY] DEVICE|DIRECTORY\n';
+/** Tells those who come later that the agent has all it needs. */
+const COMPLETE = '/run/amphora-config-drive/complete';
+/** What cloud-init reads beside /etc/cloud at its start: the network is done. */
+const NO_NETWORK = ['/run/cloud-init/cloud.cfg', 'network: {config: disabled}\n'] as const;
+const log = pino({}, pino.destination({ fd: 2, sync: true }));
+
+const readCall = () => {
+  try {
+    const { values, positionals } = parseArgs({
+      allowPositionals: true,
+      options: { root: { type: 'string', default: '' } },
+    });
+    const [drive, ...rest] = positionals;
+    return drive === undefined || rest.length > 0 ? null : { root: values.root, drive };
+  } catch {
+    return null;
+  }
+};
+
+/** For services that began before the drive was found; those that are not running read the files anyway. */
+const tellServices = async ({ files, hasNetwork }: Placed): Promise<void> => {
+  const restart = ['--no-block', 'try-restart', 'rsyslog.service'];
+  if (files.some((path) => path.startsWith('/etc/rsyslog.d/'))) await run('systemctl', restart);
+  const reload = ['--no-block', 'try-reload-or-restart', 'systemd-networkd.service'];
+  if (hasNetwork) await run('systemctl', reload);
+};
+
+const call = readCall();
+if (call === null) {
+  process.stderr.write(USAGE);
+  process.exit(1);
+}
+const { root, drive } = call;
+try {
+  const use = (directory: string): Promise<Placed> => placeDrive(directory, { root, log });
+  const isDirectory = (await stat(drive)).isDirectory();
+  const placed = await (isDirectory ? use(drive) : withDrive(drive, use));
+  if (placed.hasNetwork) await writeFileAtomic(root + NO_NETWORK[0], NO_NETWORK[1]);
+  if (placed.isComplete) await writeFileAtomic(root + COMPLETE, '');
+  if (root === '') await tellServices(placed);
+  log.info({ ...placed }, 'config drive read');
+} catch (error) {
+  process.stdout.write(`Error: ${textOf(error)}\n`);
+  process.exitCode = 2;
+}
