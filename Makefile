@@ -67,6 +67,11 @@ dist/.stamp: tsconfig.json tsconfig.build.json $(SOURCES) node_modules/.package-
 	npm run --silent build
 	@touch $@
 
+# One file per command, for whoever installs.
+build/bundle/.stamp: dist/.stamp .ci/bundle
+	bash .ci/bundle build/bundle/agent
+	@touch $@
+
 # Sizes, offsets and enums for TypeScript. Compiles only itself: the rest may wait for what it writes.
 layout: node_modules/.package-lock.json
 	npx tsc --rootDir . --outDir build/layout --target es2023 --module nodenext --strict --skipLibCheck bpf/gen-layout.ts
@@ -90,11 +95,11 @@ bench: build tools
 check-kernels: build
 	bash test/kernels/check
 
-image: build
+image: build build/bundle/.stamp
 	bash .ci/image-packages
 	bash .ci/image build/amphora-x64-haproxy.qcow2
 
-install: build
+install: build build/bundle/.stamp
 	bash .ci/install '$(DESTDIR)' '$(PREFIX)'
 
 clean:
