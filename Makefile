@@ -80,7 +80,7 @@ layout: node_modules/.package-lock.json
 lint: node_modules/.package-lock.json
 	npm run --silent lint
 	npm run --silent typecheck
-	shellcheck $(wildcard .ci/* cloud-init/root/usr/libexec/* test/run test/demo/demo test/bench/bench test/kernels/check test/support/vm-init)
+	shellcheck $(wildcard .ci/* cloud-init/root/usr/libexec/* test/run test/demo/demo test/bench/bench test/kernels/check test/support/vm-init test/support/vm-reboot)
 	shellcheck --exclude=SC2154 $(ELEMENT_SCRIPTS)
 
 check: build tools

@@ -138,6 +138,7 @@ export class Amphora {
   /** Links, addresses or routes changed. */
   networkChanged(): Promise<void> {
     return this.#queue.run(async () => {
+      await this.#parts.dhcp.follow();
       await this.#projection.apply();
       this.#parts.dataplane.bumpGeneration();
     });

@@ -13,6 +13,7 @@ import { commandPath, prepareCommand } from './shell/commands.js';
 import { DatapathInterfaces } from './shell/datapath-interfaces.js';
 import { ensureBpffs } from './shell/dataplane-bpffs.js';
 import { KernelDataplane } from './shell/dataplane.js';
+import { DhcpClients } from './shell/dhcp.js';
 import { Haproxy } from './shell/haproxy.js';
 import { Keepalived } from './shell/keepalived.js';
 import { MetricsService } from './shell/metrics-service.js';
@@ -49,7 +50,8 @@ export const assemble = async (
   });
   const { netns } = network;
   const checks = {
-    directory: join(xdp.runDirectory, 'checks'),
+    // Not below /run, from where Debian lets nothing be executed.
+    directory: join(xdp.stateDirectory, 'checks'),
     pingWrapper: xdp.pingWrapper,
     lvsCheckDirectory: join(config.basePath, 'lvs', 'check'),
   };
@@ -92,6 +94,7 @@ export const assemble = async (
     keepalived: new Keepalived({
       program: '/usr/sbin/keepalived',
       basePath: config.basePath,
+      stoppedMark: join(xdp.runDirectory, 'keepalived-stopped'),
       namespace: xdp.networkNamespace,
       logFacility: () => current().administrativeLogFacility,
       commands: {
@@ -103,6 +106,14 @@ export const assemble = async (
     }),
     metrics: new MetricsService({ ...xdp, services, log }),
     announcer: new Announcer({ netns, log }),
+    dhcp: new DhcpClients({
+      wishes: () => network.dhcpWishes(),
+      namespace: xdp.networkNamespace,
+      runDirectory: xdp.runDirectory,
+      scriptDirectory: xdp.stateDirectory,
+      services,
+      log,
+    }),
     neighbours: new Neighbours({ netns, log }),
     checks: await installChecks(checks),
     log,

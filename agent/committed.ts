@@ -20,6 +20,7 @@ export interface Committed {
 export class CommittedConfigs {
   readonly #parts: Pick<AmphoraParts, 'config' | 'store' | 'checks'>;
   readonly #byId = new Map<string, Committed>();
+  readonly #missing = new Map<string, ReadonlySet<string>>();
 
   constructor(parts: Pick<AmphoraParts, 'config' | 'store' | 'checks'>) {
     this.#parts = parts;
@@ -33,8 +34,23 @@ export class CommittedConfigs {
     this.#byId.set(committed.id, committed);
   }
 
+  get(id: string): Committed | undefined {
+    return this.#byId.get(id);
+  }
+
   delete(id: string): void {
     this.#byId.delete(id);
+    this.#missing.delete(id);
+  }
+
+  /** Certificate files of a load balancer that HAProxy must do without; empty for none. */
+  setMissing(id: string, files: ReadonlySet<string>): void {
+    if (files.size > 0) this.#missing.set(id, files);
+    else this.#missing.delete(id);
+  }
+
+  missing(id: string): ReadonlySet<string> {
+    return this.#missing.get(id) ?? new Set();
   }
 
   all(): Committed[] {
@@ -77,13 +93,14 @@ export class CommittedConfigs {
       commands: checks.commands,
       privilegedChecks: lvsListeners.some(({ protocol }) => protocol === 'SCTP'),
       basePath: config().basePath,
+      missingFiles: this.missing(loadBalancerId),
     });
     const statsSocket = upload?.statsSocket ?? store.statsSocket(loadBalancerId);
     return { loadBalancerId, text, statsSocket };
   }
 
   duty(): Duty {
-    return dutyOf(this.all(), this.statsSockets());
+    return dutyOf(this.all(), this.statsSockets(), this.#missing.size > 0);
   }
 }
 

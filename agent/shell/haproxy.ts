@@ -61,11 +61,12 @@ export class Haproxy {
 
   /**
    * Makes HAProxy run what is left. It is not disturbed where neither its config nor a certificate can have
-   * changed. Returns when the new worker answers; throws SERVICE_FAILED.
+   * changed. `asked`: the request is about this load balancer, so that certificates may have come before it.
+   * Returns when the new worker answers; throws SERVICE_FAILED.
    */
-  async bring(remainder: Remainder, action: 'start' | 'reload'): Promise<Outcome> {
+  async bring(remainder: Remainder, action: 'start' | 'reload', asked: boolean): Promise<Outcome> {
     try {
-      return await this.#bring(remainder);
+      return await this.#bring(remainder, asked);
     } catch (error) {
       const details = detailsOf(error);
       const message = `Error ${action}ing haproxy`;
@@ -78,7 +79,12 @@ export class Haproxy {
     const service = await this.#service(remainder.loadBalancerId);
     const isRunning = await this.#options.services.adopt(service);
     if (isRunning && (await this.#isServed(remainder))) return 'unchanged';
-    return this.#bring(remainder);
+    return this.#bring(remainder, true);
+  }
+
+  /** True while a HAProxy runs exactly this. */
+  async runs(remainder: Remainder): Promise<boolean> {
+    return (await this.isRunning(remainder.loadBalancerId)) && (await this.#isServed(remainder));
   }
 
   /** Throws SERVICE_FAILED. */
@@ -96,7 +102,7 @@ export class Haproxy {
     return this.#options.services.isRunning(await this.#service(loadBalancerId));
   }
 
-  async #bring(remainder: Remainder): Promise<Outcome> {
+  async #bring(remainder: Remainder, asked: boolean): Promise<Outcome> {
     const { services, log } = this.#options;
     const { loadBalancerId, text, statsSocket } = remainder;
     const service = await this.#service(loadBalancerId);
@@ -109,7 +115,8 @@ export class Haproxy {
     }
     const file = this.#file(remainder);
     const isSame = await this.#isServed(remainder);
-    if (isRunning && isSame && !text.includes(this.#options.baseCertDir)) return 'unchanged';
+    const mayHaveNewFiles = asked && text.includes(this.#options.baseCertDir);
+    if (isRunning && isSame && !mayHaveNewFiles) return 'unchanged';
     await this.#writeChecked(file, text);
     await this.#saveServersState(loadBalancerId, statsSocket);
     const before = await workerOf(statsSocket);

@@ -3,16 +3,11 @@
 import { parseIpAddress } from '../core/model/address.js';
 import type { InterfaceFile } from '../core/network/interface-file.js';
 import { ipBatch, readLinks } from './ip.js';
-import { run } from './run.js';
 
 /** Not up is fine. Throws when there is no such link or the kernel refuses. */
 export const bringDown = async (netns: string, file: InterfaceFile): Promise<void> => {
   const link = (await readLinks(netns)).find(({ name }) => name === file.name);
   if (!link) throw new Error(`no interface ${file.name} in the namespace`);
-  if (file.addresses.some(({ dhcp }) => dhcp)) {
-    const args = ['-r', '-pf', `/run/dhclient-${file.name}.pid`, file.name];
-    await run('/sbin/dhclient', args, { netns }).catch(() => undefined); // its lease may be long gone
-  }
   // Rules belong to no link: the kernel would leave them. What is not there is no failure.
   await ipBatch(netns, file.rules.map(deleteRule));
   const failed = await ipBatch(netns, [

@@ -61,6 +61,7 @@ export const bringUp = async (options: InterfaceOptions, file: InterfaceFile): P
   const { netns, log } = options;
   const link = await findLink(netns, file.name);
   await prepareInterface(netns, file.name);
+  await setAutoconfiguration(netns, file);
   if (!link.isUp) await raiseLink(netns, file);
   const before = await commandsFor(netns, file);
   const failures = await ipBatch(netns, before.addresses);
@@ -91,19 +92,19 @@ const findLink = async (netns: string, name: string): Promise<Link> => {
 const raiseLink = async (netns: string, file: InterfaceFile): Promise<void> => {
   const mtu = file.mtu === undefined ? [] : ['mtu', String(file.mtu)];
   await run('ip', ['link', 'set', 'dev', file.name, ...mtu, 'up'], { netns });
-  if (file.addresses.some(({ ipv6auto: auto }) => auto)) {
-    const keys = ['accept_ra=2', 'autoconf=1'].map((key) => `net/ipv6/conf/${file.name}/${key}`);
-    await run('sysctl', ['-q', '-e', '-w', ...keys], { netns });
-  }
-  if (file.addresses.some(({ dhcp }) => dhcp)) await startDhcp(netns, file.name);
 };
 
-/** In the background: a network without a DHCP server must not hold up the answer. */
-const startDhcp = async (netns: string, name: string): Promise<void> => {
-  const lease = `/var/lib/dhclient/dhclient-${name}.leases`;
-  const pid = `/run/dhclient-${name}.pid`;
-  await run('mkdir', ['-p', '/var/lib/dhclient']);
-  await run('/sbin/dhclient', ['-nw', '-lf', lease, '-pf', pid, name], { netns });
+/**
+ * Before the link comes up: only then does the kernel ask for routers, and only where it would listen to them. A
+ * router of the network is no way to everywhere, as it is none on a port with fixed addresses (contract 5.4).
+ */
+const setAutoconfiguration = async (netns: string, file: InterfaceFile): Promise<void> => {
+  const wanted = file.addresses.some(({ ipv6auto: auto }) => auto);
+  const settings = wanted
+    ? ['accept_ra=2', 'autoconf=1', 'accept_ra_defrtr=0']
+    : ['accept_ra=0', 'autoconf=0'];
+  const keys = settings.map((setting) => `net/ipv6/conf/${file.name}/${setting}`);
+  await run('sysctl', ['-q', '-e', '-w', ...keys], { netns });
 };
 
 const awaitDuplicateDetection = async (netns: string, name: string): Promise<void> => {

@@ -18,6 +18,8 @@ import type { Service, Services } from './services.js';
 export interface KeepalivedOptions {
   readonly program: string;
   readonly basePath: string;
+  /** Exists while keepalived is stopped by request; must not survive a boot, which starts it (systemd's way). */
+  readonly stoppedMark: string;
   /** Name of the network namespace. */
   readonly namespace: string;
   readonly logFacility: () => number;
@@ -63,8 +65,11 @@ export class Keepalived {
     const { services } = this.#options;
     const service = this.#service();
     let action: Action = asked;
+    const { stoppedMark } = this.#options;
     try {
       if (asked === 'start' && (await services.isRunning(service))) action = 'reload';
+      // First, so that an agent that dies here does not undo what it was asked for.
+      await (action === 'stop' ? writeFileAtomic(stoppedMark, '') : removePath(stoppedMark));
       await (action === 'stop' ? services.halt(service) : services[action](service));
     } catch (error) {
       const message = `Failed to ${action} octavia-keepalived service`;
@@ -79,13 +84,20 @@ export class Keepalived {
     return (await readIfPresent(this.#configFile)) !== null;
   }
 
-  /** At the agent's start: takes over the running one, and brings back what a reboot took away. */
+  /**
+   * At the agent's start: takes over the running one, and brings back what a reboot took away. One that was
+   * stopped by request stays so.
+   */
   async adopt(duty: Duty): Promise<void> {
     if (!(await this.isConfigured())) return;
-    const { services, log } = this.#options;
+    const { services, stoppedMark, log } = this.#options;
     const service = this.#service();
     await this.#writeCheckScripts(duty, false);
     const adopted = await services.adopt(service);
+    if (!adopted && (await readIfPresent(stoppedMark)) !== null) {
+      log.info('keepalived stays stopped, as it was asked to');
+      return;
+    }
     if (!adopted) await services.start(service);
     log.info({ adopted }, 'keepalived runs');
   }

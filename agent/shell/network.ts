@@ -122,6 +122,20 @@ export class Network {
     return files.some((file) => file.is_sriov);
   }
 
+  /** Interfaces that have a file, by name: true while a link of that name is up and its file asks for DHCP. */
+  async dhcpWishes(): Promise<Map<string, boolean>> {
+    const up = new Set((await this.links()).filter(({ isUp }) => isUp).map(({ name }) => name));
+    const files = await readInterfaceFiles(this.#interfaceOptions());
+    return new Map(
+      files
+        .filter(({ if_type: type }) => type !== 'lo')
+        .map(({ name, addresses }) => [
+          name,
+          up.has(name) && addresses.some(({ dhcp }) => dhcp === true),
+        ]),
+    );
+  }
+
   /** Of interfaces called eth*, 64 bits. */
   async counters(): Promise<NetworkCounters> {
     const links = await ipJson(this.netns, ['-statistics', 'link', 'show']);

@@ -167,6 +167,19 @@ export class Store {
     return removePath(this.#certificate(loadBalancerId, file));
   }
 
+  /** Those of the paths that are not there, or that list (a crt-list) one that is not. */
+  async missingCertificates(paths: readonly string[]): Promise<Set<string>> {
+    const missing = new Set<string>();
+    for (const path of paths) {
+      const text = (await readIfPresent(path))?.toString('latin1');
+      const lines = text?.split('\n').filter((line) => line.startsWith('/')) ?? [];
+      const listed = lines.map((line) => line.split(/\s/)[0] ?? '');
+      const bytes = await Promise.all(listed.map(readIfPresent));
+      if (text === undefined || bytes.includes(null)) missing.add(path);
+    }
+    return missing;
+  }
+
   #certificate(loadBalancerId: string, file: string): string {
     return join(this.#options.baseCertDir, loadBalancerId, file);
   }

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // When what comes into force: uploads, reloads, refusals, failures, restarts, and moves between the engines.
+import { readFileSync, rmSync } from 'node:fs';
+import { basename, dirname } from 'node:path';
 import t from 'tap';
 import type { IpAddress } from '../../agent/core/model/load-balancer.js';
 import { type Bed, startBed, upload } from './recorders.js';
@@ -7,6 +9,8 @@ import { type Bed, startBed, upload } from './recorders.js';
 const LB = 'd6e7fb9c-10d5-58b1-b57d-dd6f77a882f9';
 const A01 = 'a01-tcp/haproxy-08d76b82-11.0.0.cfg';
 const A05 = 'a05-hm-tcp/haproxy-e81b8d50-11.0.0.cfg';
+const A16 = 'a16-http/haproxy-55a1b864-11.0.0.cfg';
+const A27 = 'a27-terminated/haproxy-54c85504-11.0.0.cfg';
 const A37 = 'a37-udp-hm-persist/lvs-c7797615-11.0.0.conf';
 
 const put = async ({ app }: Bed, text: string, id = LB) => {
@@ -21,6 +25,7 @@ const act = async ({ app }: Bed, action: string, id = LB) => {
   const answer = await app.inject({ method: 'PUT', url: `/1.0/loadbalancer/${id}/${action}` });
   return answer.statusCode;
 };
+const bodyOf = (text: string): string => text.slice(text.indexOf('\nfrontend ') + 1);
 const served = ({ dataplane }: Bed) => dataplane.last?.listeners.map(({ id }) => id);
 const weights = ({ dataplane }: Bed) =>
   dataplane.last?.listeners.flatMap(({ pools }) =>
@@ -124,6 +129,54 @@ t.test('a listener that moves to HAProxy stays in the datapath until that is rea
   await put(bed, tcp);
   await act(bed, 'reload');
   t.strictSame(order, ['datapath 1', 'haproxy false']);
+});
+
+t.test('certificates that a boot took away cost their own listener only', async (t) => {
+  const directory = t.testdir();
+  const bed = await startBed(directory);
+  const text = upload(directory, A16) + bodyOf(upload(directory, A27));
+  const id = /loadbalancer (\S+)/.exec(text)?.[1] ?? '';
+  const [crtList = ''] = /\S+\/certs\/\S+\.pem/.exec(text) ?? [];
+  const certificate = `${dirname(crtList)}/www.pem`;
+  const place = async (one: Bed): Promise<void> => {
+    for (const [file, payload] of [
+      ['www.pem', 'a certificate'],
+      [basename(crtList), `${certificate}\n`],
+    ] as const) {
+      const url = `/1.0/loadbalancer/${basename(dirname(crtList))}/certificates/${file}`;
+      t.equal((await one.app.inject({ method: 'PUT', url, payload })).statusCode, 200);
+    }
+  };
+  const frontends = ({ haproxy }: Bed): number =>
+    haproxy.brought.at(-1)?.text?.match(/^frontend/gm)?.length ?? 0;
+  const script = `${directory}/lib/vrrp/check_scripts/haproxy_check_script.sh`;
+  const check = (): string => readFileSync(script, 'utf8');
+  await bed.app.inject({ method: 'PUT', url: '/1.0/vrrp/upload', payload: 'vrrp' });
+  await place(bed);
+  await put(bed, text, id);
+  t.equal(await act(bed, 'reload', id), 202);
+  t.equal(frontends(bed), 2);
+  t.match(check(), /^\/bin\/haproxy-vrrp-check /);
+
+  rmSync(certificate);
+  t.equal(await act(await startBed(directory), 'reload', id), 500, 'a crt-list of nothing');
+  rmSync(`${directory}/lib/certs`, { recursive: true });
+  const booted = await startBed(directory);
+  t.equal(frontends(booted), 1, 'the other one is served');
+  t.match(check(), /^exit 1 /, 'another amphora may have the certificates');
+  const answer = await booted.app.inject({ method: 'PUT', url: `/1.0/loadbalancer/${id}/reload` });
+  t.strictSame(answer.json(), {
+    message: 'Error reloading haproxy',
+    details: `missing: ${crtList}`,
+  });
+  await place(booted);
+  t.equal(await act(booted, 'reload', id), 202);
+  t.equal(frontends(booted), 2);
+  t.match(check(), /^\/bin\/haproxy-vrrp-check /);
+
+  rmSync(`${directory}/lib/certs`, { recursive: true });
+  await act(booted, 'reload', id);
+  t.equal(frontends(booted), 2, 'what runs is not taken out for a file that goes later');
 });
 
 t.test('members that are down, and the network, reach the datapath', async (t) => {

@@ -89,24 +89,24 @@ t.test('started, undisturbed, reloaded, refused, adopted, stopped', async (t) =>
   const directory = shortDirectory(t);
   const { haproxy, services, remainder, config, pid } = bedIn(directory);
   t.teardown(() => haproxy.stop(ID));
-  t.equal(await haproxy.bring(remainder(null), 'reload'), 'idle');
+  t.equal(await haproxy.bring(remainder(null), 'reload', true), 'idle');
   t.equal(
-    await haproxy.bring(remainder(config(8001)), 'reload'),
+    await haproxy.bring(remainder(config(8001)), 'reload', true),
     'started',
     'a million connections',
   );
   const master = pid();
-  t.equal(await haproxy.bring(remainder(config(8001)), 'reload'), 'unchanged');
-  t.equal(await haproxy.bring(remainder(config(8002)), 'reload'), 'reloaded');
+  t.equal(await haproxy.bring(remainder(config(8001)), 'reload', true), 'unchanged');
+  t.equal(await haproxy.bring(remainder(config(8002)), 'reload', true), 'reloaded');
   t.equal(pid(), master, 'the master stays');
   const certificate = `# ${directory}/certs/a.pem`;
-  t.equal(await haproxy.bring(remainder(config(8002, certificate)), 'reload'), 'reloaded');
+  t.equal(await haproxy.bring(remainder(config(8002, certificate)), 'reload', true), 'reloaded');
   t.equal(
-    await haproxy.bring(remainder(config(8002, certificate)), 'reload'),
+    await haproxy.bring(remainder(config(8002, certificate)), 'reload', true),
     'reloaded',
     'the same text, but a certificate may have changed',
   );
-  await t.rejects(haproxy.bring(remainder(config(8002, '    no-such-word')), 'reload'), {
+  await t.rejects(haproxy.bring(remainder(config(8002, '    no-such-word')), 'reload', true), {
     code: 'SERVICE_FAILED',
     body: { message: 'Error reloading haproxy', details: /no-such-word/ },
   });
@@ -118,7 +118,7 @@ t.test('started, undisturbed, reloaded, refused, adopted, stopped', async (t) =>
   t.equal(await next.haproxy.adopt(next.remainder(config(8002, certificate))), 'unchanged');
   t.equal(await next.haproxy.adopt(next.remainder(config(8003))), 'reloaded', 'another config');
   t.equal(pid(), master);
-  t.equal(await next.haproxy.bring(next.remainder(null), 'reload'), 'stopped');
+  t.equal(await next.haproxy.bring(next.remainder(null), 'reload', true), 'stopped');
   t.equal(await haproxy.isRunning(ID), false);
 });
 
@@ -139,7 +139,7 @@ t.test('health: optimistic, down, up again, kept over a reload', async (t) => {
   });
   await health.look();
   t.strictSame([...health.down], [], 'no HAProxy yet: everybody is up');
-  await haproxy.bring(remainder(config(8011)), 'start');
+  await haproxy.bring(remainder(config(8011)), 'start', true);
   void health.watch();
   await sleep(500);
   t.strictSame(changes, []);
@@ -149,7 +149,7 @@ t.test('health: optimistic, down, up again, kept over a reload', async (t) => {
   t.ok(Date.now() - killed < 2 * 100 + 1000, 'within fall times inter and a second');
   t.strictSame(changes, [[KEY]]);
   t.match((await readMemberChecks([socket])).get(KEY), /^DOWN.*L4CON/);
-  await haproxy.bring(remainder(`${config(8011)}# changed\n`), 'reload');
+  await haproxy.bring(remainder(`${config(8011)}# changed\n`), 'reload', true);
   await sleep(300);
   t.strictSame(changes, [[KEY]], 'the new worker knows what the old one knew');
   await member(t, 8011);

@@ -143,6 +143,9 @@ export class RecordingHaproxy {
   isRunning() {
     return Promise.resolve(false);
   }
+  runs() {
+    return Promise.resolve(false);
+  }
 }
 
 /** Daemons that run because somebody said so. */
@@ -235,6 +238,7 @@ export const startBed = async (directory: string): Promise<Bed> => {
     keepalived: new Keepalived({
       program: '/usr/sbin/keepalived',
       basePath: config.basePath,
+      stoppedMark: join(directory, 'keepalived-stopped'),
       namespace: 'none',
       logFacility: () => 1,
       commands: { haproxy: '/bin/haproxy-vrrp-check', datapath: '/bin/amphora-datapath-check' },
@@ -248,6 +252,7 @@ export const startBed = async (directory: string): Promise<Bed> => {
         return Promise.resolve();
       },
     },
+    dhcp: { follow: () => Promise.resolve() },
     neighbours: { keep: () => Promise.resolve() },
     checks: { commands: { ping: '/ping', udp: '/udp', sctp: '/sctp' }, canCheckSctp: true },
     log,

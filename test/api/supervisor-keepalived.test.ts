@@ -35,6 +35,7 @@ const keepalivedIn = (directory: string) => {
   const keepalived = new Keepalived({
     program: '/usr/sbin/keepalived',
     basePath: directory,
+    stoppedMark: join(directory, 'stopped'),
     namespace: NETNS,
     logFacility: () => 1,
     commands: { haproxy: '/bin/true', datapath: '/bin/true' },

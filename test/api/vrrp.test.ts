@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // keepalived's operations (contract 1.5, 20 and 21), its files, and what it checks as listeners come and go.
 import { createHash } from 'node:crypto';
-import { existsSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { type Bed, startBed, upload } from './recorders.js';
@@ -57,6 +57,22 @@ t.test('actions, in any case of letters; a start of a running one is a reload', 
   const name = 'octavia-keepalived';
   const calls = ['enable', 'start', 'reload', 'reload', 'stop'].map((verb) => `${verb} ${name}`);
   t.strictSame(bed.services.calls, calls);
+});
+
+t.test('one that was stopped stays so over a restart of the agent, not over a boot', async (t) => {
+  const directory = t.testdir();
+  const bed = await startBed(directory);
+  await call(bed, 'PUT', '/1.0/vrrp/upload', upload(directory, VRRP));
+  await call(bed, 'PUT', '/1.0/vrrp/start');
+  await call(bed, 'PUT', '/1.0/vrrp/stop');
+  t.strictSame((await startBed(directory)).services.calls, [], 'nobody starts it');
+  rmSync(join(directory, 'keepalived-stopped')); // lies below /run
+  const booted = await startBed(directory);
+  t.strictSame(booted.services.calls, ['start octavia-keepalived']);
+  await call(booted, 'PUT', '/1.0/vrrp/stop');
+  await call(booted, 'PUT', '/1.0/vrrp/start');
+  const next = await startBed(directory);
+  t.strictSame(next.services.calls, ['start octavia-keepalived'], 'a start ends it');
 });
 
 t.test('refusals', async (t) => {

@@ -101,7 +101,13 @@ t.test('a keepalived that dies comes back', async (t) => {
   const { status, body } = await master.controller.call('PUT', '/1.0/vrrp/stop');
   t.strictSame([status, body.includes('keepalived stoped')], [202, true]);
   await sleep(1500);
-  t.equal(await master.vm.exec('pgrep', '-x', 'keepalived').catch(() => ''), '', 'and stays so');
+  const none = (): Promise<string> => master.vm.exec('pgrep', '-x', 'keepalived').catch(() => '');
+  t.equal(await none(), '', 'and stays so');
+  await master.vm.killAgent('SIGKILL');
+  master.vm.startAgent();
+  await master.controller.waitForAgent();
+  await sleep(1500);
+  t.equal(await none(), '', 'over a restart of the agent, too');
 });
 
 const alive = ({ vm }: Half, pid: string): Promise<boolean> =>

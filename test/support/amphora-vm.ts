@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { amphoraFixture } from './fixtures.js';
 import { inCheckout } from './paths.js';
 import { MANAGEMENT } from './topology.js';
-import { run, sleep, until } from './run.js';
+import { ended, run, sleep, until } from './run.js';
 import type { World } from './world.js';
 
 export interface VmOptions {
@@ -108,6 +108,14 @@ export class AmphoraVm {
     const pid = await childOf(child.pid);
     process.kill(pid, signal);
     await until('agent ends', async () => child.exitCode !== null || child.signalCode !== null);
+    this.#agent = null;
+  }
+
+  /** Everything that a boot takes away is gone, the agent with it; it is not started again. */
+  async reboot(): Promise<void> {
+    const child = this.#agent;
+    await this.exec('bash', inCheckout('test/support/vm-reboot'));
+    if (child) await ended(child);
     this.#agent = null;
   }
 

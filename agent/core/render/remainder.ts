@@ -6,6 +6,7 @@ import { lexHaproxy, type Section } from '../parse/haproxy-lexer.js';
 import { defaultLimits } from '../parse/limits.js';
 import { renderCheckBackends, type CheckCommands } from './check-backends.js';
 import { currentLine } from './current-line.js';
+import { needsAny } from './missing-files.js';
 
 export interface RemainderInput {
   readonly loadBalancerId: string;
@@ -24,19 +25,22 @@ export interface RemainderInput {
    * `insecure-setuid-wanted`. Default: false.
    */
   readonly privilegedChecks?: boolean;
+  /** Certificate files, as the text names them, that HAProxy would not find. Default: none. */
+  readonly missingFiles?: ReadonlySet<string>;
 }
 
 /**
  * The config that HAProxy runs, or null when nothing is left for it to do. It holds the upload but for
  * the frontends that the datapath serves and their backends without a monitor: HAProxy checks a
  * backend without a frontend too, and its statistics row `<pool>:<listener>/<member>` is the member's
- * health. The monitored pools of `lvsListeners` follow as backends of the same form.
+ * health. The monitored pools of `lvsListeners` follow as backends of the same form. A listener that needs
+ * a missing file is left out: HAProxy would refuse the others with it.
  */
 export const renderRemainder = (input: RemainderInput): string | null => {
   const checks = input.lvsListeners.flatMap((listener) =>
     renderCheckBackends(listener, input.commands),
   );
-  const kept = input.text === null ? [] : keptSections(input.text, input.listeners);
+  const kept = input.text === null ? [] : keptSections(input.text, input);
   if (checks.length === 0 && !kept.some(({ section }) => proxyKinds.has(section.kind))) return null;
   const additions = missingDirectives(input, kept, {
     runsPrograms: checks.some(({ runsProgram }) => runsProgram),
@@ -62,12 +66,17 @@ interface KeptSection {
 
 const proxyKinds: ReadonlySet<string> = new Set(['frontend', 'backend', 'listen']);
 
-const keptSections = (text: string, listeners: readonly Listener[]): readonly KeptSection[] => {
+const keptSections = (
+  text: string,
+  { listeners, missingFiles = new Set() }: Pick<RemainderInput, 'listeners' | 'missingFiles'>,
+): readonly KeptSection[] => {
   const sections = lexHaproxy(text, defaultLimits);
   const offloaded = new Set(
     listeners.filter(({ engine }) => engine === 'datapath').map(({ id }) => id),
   );
-  const isServed = ({ kind, name }: Section): boolean => kind === 'frontend' && offloaded.has(name);
+  const cannotRun = needsAny(sections, missingFiles);
+  const isServed = (section: Section): boolean =>
+    section.kind === 'frontend' && (offloaded.has(section.name) || cannotRun(section));
   const wanted = backendReferences(sections.filter((section) => !isServed(section)));
   const freed = backendReferences(sections.filter(isServed));
   const isIdle = (section: Section): boolean => {
@@ -79,7 +88,7 @@ const keptSections = (text: string, listeners: readonly Listener[]): readonly Ke
   };
   const all = text.split('\n');
   return sections.flatMap((section, i) => {
-    if (isServed(section) || isIdle(section)) return [];
+    if (isServed(section) || isIdle(section) || cannotRun(section)) return [];
     const end = sections[i + 1]?.head.number ?? all.length + 1;
     return [{ section, lines: sectionLines(section, all.slice(section.head.number - 1, end - 1)) }];
   });

@@ -22,6 +22,8 @@ After=network.target syslog.service amphora-netns.service
 Before=octavia-keepalived.service
 Wants=syslog.service
 Requires=amphora-netns.service
+# After a boot its certificates may be away until the agent gives it a config without them.
+StartLimitIntervalSec=0
 
 [Service]
 # It starts through "ip netns exec", which would give it another context.
@@ -32,6 +34,7 @@ ExecReload=${check}
 ExecReload=/bin/kill -USR2 $MAINPID
 KillMode=mixed
 Restart=always
+RestartSec=1
 LimitNOFILE=2600000
 Type=notify
 

@@ -25,6 +25,8 @@ SELinuxContext=system_u:system_r:keepalived_t:s0
 Type=forking
 KillMode=process
 Restart=always
+# Its number may be another process's since the last boot, and keepalived would not start beside that.
+ExecStartPre=-/bin/rm -f ${unitWord(unit.pidFile)}
 ExecStart=/sbin/ip netns exec ${unit.namespace} ${command}
 ExecReload=/bin/kill -HUP $MAINPID
 PIDFile=${unit.pidFile}

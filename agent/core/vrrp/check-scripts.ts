@@ -12,6 +12,8 @@ export interface Duty {
   readonly lvsListeners: number;
   /** Listeners that the datapath serves, of either kind of config. */
   readonly datapathListeners: number;
+  /** Some listener cannot be served, for want of a file: another amphora may be able to. */
+  readonly isIncomplete?: boolean;
 }
 
 /**
@@ -27,6 +29,7 @@ export const dutyOf = (
     };
   }[],
   sockets: readonly string[],
+  isIncomplete = false,
 ): Duty => {
   const haproxy = committed.filter(({ kind }) => kind === 'haproxy');
   const own = new Set(haproxy.map(({ upload }) => upload.statsSocket));
@@ -36,6 +39,7 @@ export const dutyOf = (
     haproxyConfigs: haproxy.length,
     lvsListeners: listeners.filter(({ origin }) => origin === 'lvs').length,
     datapathListeners: listeners.filter(({ engine }) => engine === 'datapath').length,
+    isIncomplete,
   };
 };
 
@@ -53,6 +57,8 @@ export interface CheckScripts {
 
 /** With no listener yet no amphora shall hold a VIP. */
 const REFUSE = 'exit 1\n';
+/** As a HAProxy that does not start at all would have it. */
+const INCOMPLETE = 'exit 1 # certificates are missing\n';
 
 /**
  * The scripts for a duty. `hadListeners`: there were some and the last is gone, in which case the check passes:
@@ -63,6 +69,7 @@ export const checkScripts = (
   { commands, hadListeners }: { commands: CheckCommands; hadListeners: boolean },
 ): CheckScripts => {
   const datapath = duty.datapathListeners > 0 ? `${shellWord(commands.datapath)}; exit $?\n` : null;
+  if (duty.isIncomplete === true) return { haproxy: INCOMPLETE, datapath };
   if (duty.haproxyConfigs === 0 && duty.lvsListeners > 0) {
     // An LVS config that is served by nobody has no check of its own, and one must remain.
     return { haproxy: datapath === null ? 'exit 0\n' : null, datapath };
