@@ -114,8 +114,10 @@ export class Amphora {
     });
   }
 
-  putVrrp(data: Uint8Array): Promise<void> {
-    return this.#queue.run(() => this.#parts.keepalived.upload(data, this.#committed.duty()));
+  /** Stores it; nothing is applied before the start. Throws CONFIG_REJECTED with the line. */
+  async putVrrp(data: Uint8Array): Promise<void> {
+    this.#uploads.validateVrrp(data);
+    await this.#queue.run(() => this.#parts.keepalived.upload(data, this.#committed.duty()));
   }
 
   /** Returns the `details` of the answer. */

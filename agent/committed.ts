@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The configs in force and what follows from them alone: listeners, HAProxy's part, keepalived's duty.
 import type { AmphoraParts } from './amphora-parts.js';
-import { isName } from './core/model/ids.js';
+import { isObjectId } from './core/model/ids.js';
 import type { Listener } from './core/model/load-balancer.js';
 import { renderRemainder } from './core/render/remainder.js';
 import type { Upload } from './core/upload.js';
@@ -105,4 +105,4 @@ export class CommittedConfigs {
 }
 
 const loadBalancerOf = ({ kind, id, upload }: Committed): string =>
-  kind === 'lvs' && isName(upload.loadBalancerId) ? upload.loadBalancerId : id;
+  kind === 'lvs' && isObjectId(upload.loadBalancerId) ? upload.loadBalancerId : id;

@@ -76,3 +76,15 @@ export const parseAgentConfig = (file: string, text: string): AgentConfig => {
     xdp: Object.freeze(readXdpOptions(read, basePath)),
   });
 };
+
+/**
+ * What is in force once `next` has replaced the file: options that the contract calls mutable are its own (6.2),
+ * all others stay until the agent starts again. Paths above all: what is read and written must not move meanwhile.
+ */
+export const withMutable = (current: AgentConfig, next: AgentConfig): AgentConfig => {
+  const { debug, controllers, heartbeatIntervalSeconds, heartbeatKey, topology } = next;
+  return Object.freeze({
+    ...current,
+    ...{ debug, controllers, heartbeatIntervalSeconds, heartbeatKey, topology },
+  });
+};

@@ -4,7 +4,7 @@ import { pino } from 'pino';
 import type { FastifyBaseLogger } from 'fastify';
 import type { Amphora } from './amphora.js';
 import { type Assembly, assemble } from './assemble.js';
-import { parseAgentConfig, readAgentConfig } from './config.js';
+import { parseAgentConfig, readAgentConfig, withMutable } from './config.js';
 import { controlSource } from './control-source.js';
 import { heartbeatSource } from './heartbeat-source.js';
 import { operations } from './shell/api/operations.js';
@@ -57,8 +57,11 @@ export const startAgent = async (file: string, log: FastifyBaseLogger): Promise<
   });
   const replaceConfig = async (text: string): Promise<void> => {
     const next = parseAgentConfig(file, text);
+    if (config.amphoraId !== '' && next.amphoraId !== config.amphoraId) {
+      throw new Error(`[amphora_agent] amphora_id: this is amphora ${config.amphoraId}`);
+    }
     await writeFileAtomic(file, text, 0o660);
-    config = next;
+    config = withMutable(config, next);
     log.level = config.debug ? 'debug' : 'info';
     heartbeat.reconfigure();
     log.info('agent configuration replaced');

@@ -10,8 +10,9 @@ export const optionReader = (ini: IniFile) => {
     const value = ini.get(section)?.get(name);
     return value === undefined || value === '' ? undefined : substitute(ini, section, value);
   };
-  const complain = (section: string, name: string, value: string, wanted: string): never => {
-    throw new Error(`[${section}] ${name} = ${value}: ${wanted} expected`);
+  // Without the value: a broken line may have drawn a key into it, and this text is logged.
+  const complain = (section: string, name: string, wanted: string): never => {
+    throw new Error(`[${section}] ${name}: ${wanted} expected`);
   };
   const whole = (
     section: string,
@@ -22,9 +23,7 @@ export const optionReader = (ini: IniFile) => {
     if (value === undefined) return null;
     const number = Number(value);
     const fits = Number.isInteger(number) && number >= range[0] && number <= range[1];
-    return fits
-      ? number
-      : complain(section, name, value, `a number from ${range[0]} to ${range[1]}`);
+    return fits ? number : complain(section, name, `a number from ${range[0]} to ${range[1]}`);
   };
   return {
     names: (section: string): string[] => [...(ini.get(section)?.keys() ?? [])],
@@ -40,9 +39,7 @@ export const optionReader = (ini: IniFile) => {
       const value = raw(section, name);
       if (value === undefined) return fallback;
       if (/^(true|yes|on|1)$/i.test(value)) return true;
-      return /^(false|no|off|0)$/i.test(value)
-        ? false
-        : complain(section, name, value, 'a boolean');
+      return /^(false|no|off|0)$/i.test(value) ? false : complain(section, name, 'a boolean');
     },
     number: (
       section: string,
@@ -60,7 +57,7 @@ export const optionReader = (ini: IniFile) => {
       const value = raw(section, name);
       if (value === undefined) return choices[0];
       const found = choices.find((choice) => choice === value);
-      return found ?? complain(section, name, value, `one of ${choices.join(', ')}`);
+      return found ?? complain(section, name, `one of ${choices.join(', ')}`);
     },
   };
 };

@@ -1,10 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the controller uploaded, committed or not: checked, kept, read back.
 import type { AmphoraParts } from './amphora-parts.js';
-import { isName } from './core/model/ids.js';
 import type { Listener } from './core/model/load-balancer.js';
 import { ConfigRejected } from './core/parse/config-rejected.js';
-import { type Upload, readHaproxyUpload, readLvsUpload, withoutGroup } from './core/upload.js';
+import { quoted } from './core/parse/values.js';
+import { checkVrrpConfig } from './core/parse/vrrp-config.js';
+import {
+  type Upload,
+  decodeConfig,
+  readHaproxyUpload,
+  readLvsUpload,
+  withoutGroup,
+} from './core/upload.js';
 import { AgentError } from './errors.js';
 import type { ConfigKind } from './shell/store.js';
 
@@ -19,16 +26,22 @@ export class Uploads {
 
   /** Needs no turn in the queue: a bad upload costs nothing. Returns what to keep. Throws CONFIG_REJECTED. */
   async validate(kind: ConfigKind, id: string, body: Uint8Array): Promise<Uint8Array> {
-    if (!isName(id)) refuse('the id cannot be a file name');
+    const { store } = this.#parts;
+    if (!store.isId(id)) refuse(`not an id: ${quoted(id)}`);
     const data = kind === 'haproxy' ? withoutGroup(body) : body;
-    try {
-      const upload = await this.read(kind, data);
-      if (kind === 'haproxy' && upload.statsSocket === null) refuse('no "stats socket" in global');
-    } catch (error) {
-      if (error instanceof ConfigRejected) refuse(error.message, error);
-      throw error;
+    const { statsSocket, loadBalancerId } = await this.read(kind, data);
+    if (kind === 'haproxy' && statsSocket === null) refuse('no "stats socket" in global');
+    if (kind === 'lvs' && loadBalancerId !== '' && !store.isId(loadBalancerId)) {
+      refuse(`not the id of a load balancer: ${quoted(loadBalancerId)}`);
     }
     return data;
+  }
+
+  /** A VRRP config, which keepalived is to run. Throws CONFIG_REJECTED with the line. */
+  validateVrrp(data: Uint8Array): void {
+    refuseRejected(() => {
+      checkVrrpConfig(decodeConfig(data), this.#parts.config().basePath);
+    });
   }
 
   /** Stores what `validate` gave, if HAProxy likes it too. Throws CONFIG_REJECTED with its words. */
@@ -48,13 +61,15 @@ export class Uploads {
     await store.acceptUpload(id);
   }
 
-  /** Throws ConfigRejected. */
+  /** Throws CONFIG_REJECTED with the line. */
   async read(kind: ConfigKind, data: Uint8Array): Promise<Upload> {
     const { basePath, baseCertDir } = this.#parts.config();
     const { interfaces } = await this.#parts.network.read();
     const addresses = interfaces.flatMap((one) => one.addresses.map(({ address }) => address));
     const options = { basePath, certDir: baseCertDir, localAddresses: new Set(addresses) };
-    return kind === 'haproxy' ? readHaproxyUpload(data, options) : readLvsUpload(data, options);
+    return refuseRejected(() =>
+      kind === 'haproxy' ? readHaproxyUpload(data, options) : readLvsUpload(data, options),
+    );
   }
 
   /** Null where nothing was uploaded under this id. */
@@ -84,4 +99,14 @@ export class Uploads {
 
 const refuse = (details: string, cause?: unknown): never => {
   throw new AgentError('CONFIG_REJECTED', { message: 'Invalid request', details }, { cause });
+};
+
+/** The parsers' refusal in the words of the API. */
+const refuseRejected = <Value>(read: () => Value): Value => {
+  try {
+    return read();
+  } catch (error) {
+    if (error instanceof ConfigRejected) return refuse(error.message, error);
+    throw error;
+  }
 };

@@ -3,8 +3,8 @@
 // of each config that was committed. An upload alone changes nothing (P11), also not over a restart.
 import { createHash } from 'node:crypto';
 import { mkdir, readdir, rename, rmdir } from 'node:fs/promises';
-import { join } from 'node:path';
-import { isName } from '../core/model/ids.js';
+import { join, relative } from 'node:path';
+import { isObjectId } from '../core/model/ids.js';
 import type { FirewallRule } from '../core/network/rules.js';
 import { isMissing, readIfPresent, removePath, writeFileAtomic } from './files.js';
 
@@ -22,9 +22,14 @@ export const md5 = (data: string | Uint8Array): string =>
 
 export class Store {
   readonly #options: StoreOptions;
+  /** Names below base_path that are no load balancer's. */
+  readonly #taken: ReadonlySet<string>;
 
   constructor(options: StoreOptions) {
     this.#options = options;
+    const { basePath, baseCertDir, stateDirectory } = options;
+    const own = [baseCertDir, stateDirectory].map((path) => relative(basePath, path).split('/')[0]);
+    this.#taken = new Set(['lvs', 'vrrp', 'plugged_interfaces', ...own.map((name) => name ?? '')]);
   }
 
   /** Makes the directories that others write to. */
@@ -32,6 +37,11 @@ export class Store {
     const { basePath, stateDirectory } = this.#options;
     await mkdir(basePath, { recursive: true });
     await mkdir(stateDirectory, { recursive: true });
+  }
+
+  /** False for what would take the place of something else below base_path, or cannot name a file. */
+  isId(id: string): boolean {
+    return isObjectId(id) && !this.#taken.has(id);
   }
 
   /** Directory of a load balancer; HAProxy's PID file and saved server states lie there. */
@@ -65,7 +75,7 @@ export class Store {
   }
 
   readUpload(kind: ConfigKind, id: string): Promise<Buffer | null> {
-    return isName(id) ? readIfPresent(this.uploadFile(kind, id)) : Promise.resolve(null);
+    return this.isId(id) ? readIfPresent(this.uploadFile(kind, id)) : Promise.resolve(null);
   }
 
   saveUpload(kind: ConfigKind, id: string, data: Uint8Array): Promise<void> {

@@ -2,6 +2,7 @@
 // The agent's certificate pair: as the files are at each handshake, or the last pair that was good.
 import { readFileSync, statSync } from 'node:fs';
 import { createSecureContext, type SecureContextOptions } from 'node:tls';
+import { textOf } from '../errors.js';
 
 /** What tls.Server.setSecureContext wants, and nothing that can be half new and half old. */
 export type PairOptions = Pick<SecureContextOptions, 'ca' | 'cert' | 'key'> & {
@@ -49,6 +50,20 @@ export const loadPair = (files: PairFiles): PairOptions => {
   } as const;
   createSecureContext(options);
   return options;
+};
+
+/** Larger ones are no pair, and their chain would not fit a handshake. */
+const MAX_PAIR_BYTES = 64 * 1024;
+
+/** Null for a certificate and its key in one PEM text, else what is wrong with it. */
+export const pairFault = (pem: Buffer): string | null => {
+  if (pem.length > MAX_PAIR_BYTES) return `more than ${MAX_PAIR_BYTES} bytes`;
+  try {
+    createSecureContext({ cert: pem, key: pem, minVersion: 'TLSv1.2' });
+    return null;
+  } catch (error) {
+    return textOf(error);
+  }
 };
 
 const stampOf = (path: string): string => {

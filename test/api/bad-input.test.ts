@@ -3,7 +3,7 @@
 import { readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
-import { type Bed, startBed, upload } from './recorders.js';
+import { type Bed, fixture, startBed, upload } from './recorders.js';
 
 const LB = 'd6e7fb9c-10d5-58b1-b57d-dd6f77a882f9';
 const UPLOAD = `/1.0/loadbalancer/amphora/${LB}/haproxy`;
@@ -169,6 +169,93 @@ const cases: readonly Case[] = [
     body: { message: 'OK' },
   },
 ];
+
+/** Names of other things below base_path, and what cannot name a file or a unit. */
+const notIds = [
+  ...['lvs', 'vrrp', 'certs', 'amphora-xdp', 'plugged_interfaces', 'stats_counters.json', 'x.new'],
+  ...[
+    'ping-wrapper.sh',
+    '-c',
+    'a:b',
+    'a'.repeat(129),
+    'a'.repeat(255),
+    '%2e%2e%2f',
+    '%00',
+    '%0a',
+    '%ff',
+  ],
+];
+
+t.test('ids that are no ids', async (t) => {
+  const bed = await startBed(t.testdir());
+  const lib = join(bed.directory, 'lib');
+  const good = upload(bed.directory, 'a01-tcp/haproxy-08d76b82-11.0.0.cfg');
+  await bed.app.inject({ method: 'PUT', url: UPLOAD, payload: good });
+  await bed.app.inject({ method: 'PUT', url: LVS.replace(LB, 'x.y'), payload: 'makes lvs/check' });
+  const before = readdirSync(lib, { recursive: true }).sort();
+  for (const id of notIds) {
+    for (const [method, url, statuses] of [
+      ['PUT', `/1.0/loadbalancer/amphora/${id}/haproxy`, [400]],
+      ['PUT', `/1.0/listeners/amphora/${id}/udp_listener`, [400]],
+      ['PUT', `/1.0/loadbalancer/${id}/reload`, [404, 400]],
+      ['GET', `/1.0/loadbalancer/${id}/haproxy`, [404, 400]],
+      ['GET', `/1.0/listeners/${id}/udp_listener`, [404, 400]],
+      ['DELETE', `/1.0/listeners/${id}`, [200, 400]],
+    ] as const) {
+      const { statusCode, headers } = await bed.app.inject({ method, url, payload: good });
+      t.ok((statuses as readonly number[]).includes(statusCode), `${method} ${url}: ${statusCode}`);
+      t.equal(headers['content-type'], 'application/json', url);
+    }
+  }
+  t.strictSame(
+    readdirSync(lib, { recursive: true }).sort(),
+    before,
+    'nothing came and nothing went',
+  );
+});
+
+t.test('LVS configs of a load balancer that cannot be one', async (t) => {
+  const bed = await startBed(t.testdir());
+  const good = upload(bed.directory, 'a36-udp/lvs-8d1eafa7-11.0.0.conf');
+  for (const id of ['lvs', 'amphora-xdp', '..']) {
+    const payload = good.replace(/(Configuration for Loadbalancer) \S+/, `$1 ${id}`);
+    const { statusCode, body } = await bed.app.inject({ method: 'PUT', url: LVS, payload });
+    t.equal(statusCode, 400, id);
+    t.match(JSON.parse(body), { details: /not the id of a load balancer/ }, id);
+  }
+});
+
+t.test('targets that no URL parser takes', async (t) => {
+  const bed = await startBed(t.testdir());
+  for (const url of ['//[', '/1.0/%', '/1.0/%zz/', '/[/]', '/1.0/loadbalancer/%c0%ae/haproxy']) {
+    const { statusCode, headers } = await bed.app.inject({ method: 'GET', url });
+    t.ok([400, 404].includes(statusCode), `${url}: ${statusCode}`);
+    t.equal(headers['content-type'], 'application/json', url);
+  }
+});
+
+t.test("an own certificate that cannot serve does not take the good one's place", async (t) => {
+  const bed = await startBed(t.testdir());
+  const file = join(bed.directory, 'pair/server.pem');
+  const good = readFileSync(file, 'utf8');
+  const other = readFileSync(fixture('pki/other_ca.key.pem'), 'utf8');
+  const [certificate = '', key = ''] = good.match(/-----BEGIN[\s\S]*?-----END.*\n?/g) ?? [];
+  for (const [name, payload] of [
+    ['nothing', ''],
+    ['no PEM', 'nonsense'],
+    ['no key', certificate],
+    ['no certificate', key],
+    ["another's key", certificate + other],
+    ['cut short', good.slice(0, -200)],
+    ['a NUL in it', `${good.slice(0, 100)}\0${good.slice(100)}`],
+    ['no end of a chain', good.repeat(50)],
+  ] as const) {
+    const put = await bed.app.inject({ method: 'PUT', url: '/1.0/certificate', payload });
+    t.equal(put.statusCode, 400, name);
+    t.match(put.json(), { message: 'Invalid certificate', details: /./ }, name);
+    t.equal(readFileSync(file, 'utf8'), good, name);
+  }
+});
 
 const inject = ({ app }: Bed, { method, url, payload, headers = {} }: Case) =>
   app.inject({

@@ -3,7 +3,7 @@
 import { readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
-import { parseAgentConfig } from '../../agent/config.js';
+import { parseAgentConfig, withMutable } from '../../agent/config.js';
 import { fixture } from './recorders.js';
 
 const ID = '6f4ad1f4-3c5b-4d4e-9d0b-2f4b3a6a7c11';
@@ -74,11 +74,11 @@ t.test('the dialect', (t) => {
 });
 
 const wrong = [
-  ['[DEFAULT]\ndebug = maybe', /\[DEFAULT\] debug = maybe: a boolean expected/],
-  ['[haproxy_amphora]\nbind_port = 70000', /bind_port = 70000: a number from 0 to 65535/],
+  ['[DEFAULT]\ndebug = maybe', /\[DEFAULT\] debug: a boolean expected/],
+  ['[haproxy_amphora]\nbind_port = 70000', /bind_port: a number from 0 to 65535/],
   ['[health_manager]\nheartbeat_interval = 0', /heartbeat_interval/],
   ['[controller_worker]\nloadbalancer_topology = BOTH', /one of SINGLE, ACTIVE_STANDBY/],
-  ['[amphora_xdp]\nhook_eth1 = generic', /hook_eth1 = generic: one of auto, xdp, tc/],
+  ['[amphora_xdp]\nhook_eth1 = generic', /hook_eth1: one of auto, xdp, tc/],
   ['[amphora_xdp]\ntable_flows = many', /table_flows/],
 ] as const;
 
@@ -87,3 +87,34 @@ t.test('what makes no sense names itself', (t) => {
     t.throws(() => parseAgentConfig('x', text), { message: words });
   t.end();
 });
+
+t.test('no value is told: a key may have been drawn into it', (t) => {
+  const text = '[health_manager]\nheartbeat_interval = 10\n  heartbeat_key = secret\n';
+  t.throws(() => parseAgentConfig('x', text), { message: /^((?!secret).)*$/s });
+  t.end();
+});
+
+t.test(
+  'an update changes what the contract calls mutable, and nothing else before a restart',
+  (t) => {
+    const current = parseAgentConfig('x', '[haproxy_amphora]\nbase_path = /srv\n');
+    const next = parseAgentConfig(
+      'x',
+      [
+        '[DEFAULT]\ndebug = true\n[health_manager]\nheartbeat_key = k\nheartbeat_interval = 3',
+        'controller_ip_port_list = 192.0.2.1:1\n[controller_worker]',
+        'loadbalancer_topology = ACTIVE_STANDBY\n[haproxy_amphora]\nbase_path = /\nbase_cert_dir = /etc',
+        'haproxy_cmd = /bin/sh\n[amphora_xdp]\nnetwork_namespace = other\n',
+      ].join('\n'),
+    );
+    t.strictSame(withMutable(current, next), {
+      ...current,
+      debug: true,
+      heartbeatKey: 'k',
+      heartbeatIntervalSeconds: 3,
+      controllers: ['192.0.2.1:1'],
+      topology: 'ACTIVE_STANDBY',
+    });
+    t.end();
+  },
+);

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import t from 'tap';
 import { AgentError } from '../../agent/errors.js';
 import { md5 } from '../../agent/shell/store.js';
-import { type Bed, startBed, upload } from './recorders.js';
+import { type Bed, fixture, startBed, upload } from './recorders.js';
 
 const LB = 'd6e7fb9c-10d5-58b1-b57d-dd6f77a882f9';
 const LISTENER = '5b5f836e-5c59-588b-b2bf-926403636453';
@@ -231,9 +231,10 @@ t.test('certificates of listeners', async (t) => {
 
 t.test("the agent's own certificate and configuration", async (t) => {
   const bed = await startBed(t.testdir());
-  const put = await inject(bed, 'PUT', '/1.0/certificate', { payload: 'not checked' });
+  const rotated = readFileSync(fixture('rotation/server-rotated.pem'), 'utf8');
+  const put = await inject(bed, 'PUT', '/1.0/certificate', { payload: rotated });
   t.strictSame([put.status, put.body], [202, { message: 'OK' }]);
-  t.equal(readFileSync(join(bed.directory, 'pair/server.pem'), 'utf8'), 'not checked');
+  t.equal(readFileSync(join(bed.directory, 'pair/server.pem'), 'utf8'), rotated);
   const good = await inject(bed, 'PUT', '/1.0/config', { payload: '[DEFAULT]\ndebug = True\n' });
   t.strictSame([good.status, good.body], [202, { message: 'OK' }]);
   const bad = await inject(bed, 'PUT', '/1.0/config', { payload: '[DEFAULT]\ndebug = maybe\n' });

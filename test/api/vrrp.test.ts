@@ -85,10 +85,28 @@ t.test('refusals', async (t) => {
   const failed = { message: 'Failed to start octavia-keepalived service', details: 'no such unit' };
   t.strictSame([start.status, start.body], [500, failed]);
   bed.services.refusal = 'disk full';
-  const put = await call(bed, 'PUT', '/1.0/vrrp/upload', 'x');
+  const put = await call(bed, 'PUT', '/1.0/vrrp/upload', upload(bed.directory, VRRP));
   const enable = { message: 'Error enabling octavia-keepalived service', details: 'disk full' };
   t.strictSame([put.status, put.body], [500, enable]);
 });
+
+t.test(
+  'a config that would run a program is refused with its line, and the stored one stays',
+  async (t) => {
+    const bed = await startBed(t.testdir());
+    const good = upload(bed.directory, VRRP);
+    await call(bed, 'PUT', '/1.0/vrrp/upload', good);
+    const bad = good.replace('    nopreempt\n', '    notify /bin/sh\n');
+    const { status, body } = await call(bed, 'PUT', '/1.0/vrrp/upload', bad);
+    t.equal(status, 400);
+    t.match(body, {
+      message: 'Invalid request',
+      details: /^line \d+: directive "notify \/bin\/sh"/,
+    });
+    const stored = join(bed.directory, 'lib/vrrp/octavia-keepalived.conf');
+    t.equal(readFileSync(stored, 'utf8'), good);
+  },
+);
 
 t.test('the checks follow what is in force, also over a restart', async (t) => {
   const directory = t.testdir();

@@ -7,6 +7,13 @@ const name = /^[A-Za-z0-9_.:-]{1,255}$/;
 /** True for a name that can stand in a config, and, having no slash, in a path. */
 export const isName = (text: string): boolean => name.test(text) && text !== '.' && text !== '..';
 
+/**
+ * True for the id of a load balancer or listener of the API: it becomes part of names of files, sockets and units,
+ * so it is a word without dots, and short enough for what is added to it.
+ */
+export const isObjectId = (text: string): boolean =>
+  /^[A-Za-z0-9_][A-Za-z0-9_-]{0,127}$/.test(text);
+
 /** A backend is named `<pool id>:<listener id>` (contract 4.2); other templates may leave the colon out. */
 export const splitBackendName = (
   backend: string,

@@ -2,9 +2,10 @@
 // Certificates: the listeners' and the agent's own (contract 1.5, 15-18).
 import { stat } from 'node:fs/promises';
 import type { Amphora } from '../../amphora.js';
-import { isName } from '../../core/model/ids.js';
+import { isName, isObjectId } from '../../core/model/ids.js';
 import { AgentError } from '../../errors.js';
 import { writeFileAtomic } from '../files.js';
+import { pairFault } from '../tls.js';
 import { type Store, md5 } from '../store.js';
 import { OK, type Request, type Route, answer, param } from './routes.js';
 
@@ -53,7 +54,15 @@ export const certificateRoutes = (
       method: 'PUT',
       path: '/1.0/certificate',
       handle: async (request) => {
-        // The next handshake takes it if it is good, and keeps the old one if not (P17).
+        // The next handshake takes it. One that cannot serve would lock the controller out at the agent's next start,
+        // and a 202 would let it believe that the rotation is done (P17).
+        const fault = pairFault(request.body);
+        if (fault !== null) {
+          throw new AgentError('REQUEST_INVALID', {
+            message: 'Invalid certificate',
+            details: fault,
+          });
+        }
         await amphora.inTurn(async () => {
           await writeFileAtomic(serverCert, request.body, await modeOf(serverCert));
         });
@@ -63,11 +72,15 @@ export const certificateRoutes = (
   ];
 };
 
+/** A suffix must fit behind it while it is written. */
+const MAX_FILE_NAME = 200;
+
 /** The reference's pattern, unanchored as it is, and nothing that leaves the directory. */
 const namesOf = (request: Request): { id: string; file: string } => {
   const id = param(request, 'id');
   const file = param(request, 'file');
-  if (!/(\w.)+pem/.test(file) || !isName(file) || !isName(id)) {
+  const isFile = isName(file) && file.length <= MAX_FILE_NAME && /(\w.)+pem/.test(file);
+  if (!isFile || !isObjectId(id)) {
     throw new AgentError('REQUEST_INVALID', { message: 'Filename has wrong format' });
   }
   return { id, file };

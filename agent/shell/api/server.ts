@@ -12,6 +12,7 @@ import Fastify, {
 import { AgentError, frameworkError, textOf } from '../../errors.js';
 import { type PairFiles, loadPair, watchPair } from '../tls.js';
 import type { Answer, Route } from './routes.js';
+import { boundHandshakes } from './handshakes.js';
 import { answerUnrouted } from './unrouted.js';
 
 export interface ServerOptions {
@@ -22,8 +23,13 @@ export interface ServerOptions {
 
 export type Api = ReturnType<typeof createServer>;
 
-/** The reference has no limit; this one is what a small amphora can hold in memory. */
-const BODY_LIMIT_BYTES = 256 * 1024 * 1024;
+/** The reference has no limit; this one is what a small amphora can hold in memory, twice what a config may be. */
+const BODY_LIMIT_BYTES = 64 * 1024 * 1024;
+/** From the first byte to the certificate, and from the connection to the last header: no controller needs a second. */
+const HANDSHAKE_TIMEOUT_MS = 20_000;
+const HEADERS_TIMEOUT_MS = 20_000;
+const TIMEOUT_PRECISION_MS = 2000;
+const OPEN_HANDSHAKES = 256;
 const INTERNAL =
   'The server encountered an internal error and was unable to complete your request. Either the ' +
   'server is overloaded or there is an error in the application.';
@@ -31,7 +37,17 @@ const INTERNAL =
 /** Throws when the certificate pair cannot be loaded now; later changes of the files are picked up. */
 export const createServer = (routes: readonly Route[], options: ServerOptions) => {
   const app = Fastify<Server>({
-    https: { ...loadPair(options.pair), requestCert: true, rejectUnauthorized: true },
+    https: {
+      ...loadPair(options.pair),
+      requestCert: true,
+      rejectUnauthorized: true,
+      handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
+      headersTimeout: HEADERS_TIMEOUT_MS,
+      connectionsCheckingInterval: TIMEOUT_PRECISION_MS,
+      requireHostHeader: false, // its absence would be answered without a body
+    },
+    // What is pipelined behind a request would be carried out, and nobody would hear the answer.
+    maxRequestsPerSocket: 1,
     loggerInstance: options.log,
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: BODY_LIMIT_BYTES,
@@ -49,6 +65,11 @@ export const createServer = (routes: readonly Route[], options: ServerOptions) =
   app.server.prependListener('connection', () => {
     const pair = changedPair();
     if (pair) app.server.setSecureContext(pair);
+  });
+  boundHandshakes(app.server, OPEN_HANDSHAKES);
+  // Node would answer 417 to an expectation that it does not know, which the controller takes for success (P4).
+  app.server.on('checkExpectation', (request, response) => {
+    app.server.emit('request', request, response);
   });
   // Uploads come without a content type (P6), and no type may lead to a 415 (P4).
   app.removeAllContentTypeParsers();

@@ -18,7 +18,7 @@ export const answerUnrouted = (
   request: FastifyRequest,
   reply: FastifyReply,
 ): FastifyReply => {
-  const path = new URL(request.url, 'http://agent').pathname;
+  const path = pathOf(request.url);
   const allowed = methodsOf(routes, path);
   if (allowed.length > 0) {
     void reply.header('allow', allowed.join(', '));
@@ -31,6 +31,10 @@ export const answerUnrouted = (
   }
   throw frameworkError('PATH_NOT_FOUND', NOT_FOUND);
 };
+
+/** Of a request target that no route took, so it may be anything: `//[`, `*`, `http://[`. */
+const pathOf = (target: string): string =>
+  target.replace(/^https?:\/\/[^/?#]*/, '').replace(/[?#].*$/s, '');
 
 const methodsOf = (routes: readonly Route[], path: string): string[] => {
   const methods = routes
