@@ -83,7 +83,7 @@ const cases: readonly Case[] = [
   ),
   { ...plug('no content type', '10.0.0.10', JSON.stringify(VIP), SUBNET), headers: {} },
   {
-    ...plug('a broken content type', '10.0.0.10', 'x', { http_code: 400 }),
+    ...plug('a broken content type', '10.0.0.10', 'x', SUBNET),
     headers: { 'content-type': ';;;' },
   },
   {

@@ -37,12 +37,16 @@ export const param = (request: Request, name: string): string => {
   return value;
 };
 
+/** True for a content type that says JSON. */
+export const isJson = (contentType: string): boolean =>
+  /^application\/([\w.-]+\+)?json\b/i.test(contentType);
+
 /**
  * The JSON value of a body, or undefined when it has not the content type or is not JSON: each operation
  * has its own words for that, always with 400 (contract 1.1).
  */
 export const jsonBody = (request: Request): unknown => {
-  if (!/^application\/([\w.-]+\+)?json\b/i.test(request.contentType)) return undefined;
+  if (!isJson(request.contentType)) return undefined;
   try {
     return JSON.parse(request.body.toString('utf8')) as unknown;
   } catch {

@@ -11,7 +11,7 @@ import Fastify, {
 } from 'fastify';
 import { AgentError, frameworkError, textOf } from '../../errors.js';
 import { type PairFiles, loadPair, watchPair } from '../tls.js';
-import type { Answer, Route } from './routes.js';
+import { type Answer, type Route, isJson } from './routes.js';
 import { boundHandshakes } from './handshakes.js';
 import { answerUnrouted } from './unrouted.js';
 
@@ -77,9 +77,14 @@ export const createServer = (routes: readonly Route[], options: ServerOptions) =
     done(null, body);
   });
   // An idle kept connection that closes under a request makes the client send it twice (P3).
-  app.addHook('onRequest', async (_request, reply) => {
+  app.addHook('onRequest', async (request, reply) => {
     await Promise.resolve();
     void reply.header('connection', 'close');
+    // A type that the framework cannot read would be refused before the body is: the client, still sending, would
+    // get a reset and no answer. What is not JSON has no type, then (contract 1.1).
+    const { headers } = request.raw;
+    if (isJson(headers['content-type'] ?? '')) headers['content-type'] = 'application/json';
+    else delete headers['content-type'];
   });
   for (const route of routes) {
     app.route({
