@@ -2,7 +2,9 @@
 #   make demo            installs what is missing, builds, shows the main job on live traffic
 #   make check           every test (root; installs and builds what it needs)
 #   make check-kernels   the packet tables on Debian's 6.1 and 6.12 kernels, emulated
+#   make check-image     VM tests: the image under emulation, driven as a cloud and a controller do
 #   make bench           figures of the datapath beside nftables and HAProxy
+#   make bench-pktgen    the datapath under the kernel's packet generator in the booted image, beside IPVS
 #   make image           the amphora image, build/amphora-x64-haproxy.qcow2 (root; installs what it needs)
 #   make install PREFIX=/usr/local DESTDIR=   runnable commands, nothing of the source tree needed
 #   make lint, make build, make layout (after a change of bpf/layout.h), make clean
@@ -11,6 +13,8 @@
 SHELL := /bin/bash
 
 PREFIX ?= /usr/local
+# What check-image and bench-pktgen boot.
+IMAGE ?= build/amphora-x64-haproxy.qcow2
 DESTDIR ?=
 CLANG ?= clang
 NODE ?= node
@@ -27,7 +31,7 @@ TOOLS := $(patsubst test/support/tools/%.c,build/tools/%,$(wildcard test/support
 # Hooks of the image elements, and scripts that they put into the image.
 ELEMENT_SCRIPTS := $(shell grep -rlE '^\#!/bin/(ba)?sh' elements)
 
-.PHONY: all build tools demo check check-kernels bench image install lint clean packages
+.PHONY: all build tools demo check check-kernels check-image bench bench-pktgen image install lint clean packages
 all build: $(BPF_OBJECTS) $(ADDON) $(COMMANDS) dist/.stamp
 
 # The traffic tools of the tests, the demo and the bench.
@@ -80,7 +84,7 @@ layout: node_modules/.package-lock.json
 lint: node_modules/.package-lock.json
 	npm run --silent lint
 	npm run --silent typecheck
-	shellcheck $(wildcard .ci/* cloud-init/root/usr/libexec/* test/run test/demo/demo test/bench/bench test/kernels/check test/support/vm-init test/support/vm-reboot)
+	shellcheck $(wildcard .ci/* cloud-init/root/usr/libexec/* test/run test/demo/demo test/bench/bench test/bench/pktgen test/image/check test/image/packages test/kernels/check test/support/vm-init test/support/vm-reboot)
 	shellcheck --exclude=SC2154 $(ELEMENT_SCRIPTS)
 
 check: build tools
@@ -91,6 +95,15 @@ demo: build tools
 
 bench: build tools
 	bash test/bench/bench
+
+# Boots the image; builds it where there is none.
+check-image: build tools build/bundle/.stamp
+	[ -e "$(IMAGE)" ] || $(MAKE) image
+	IMAGE='$(IMAGE)' bash test/image/check
+
+bench-pktgen: build tools build/bundle/.stamp
+	[ -e "$(IMAGE)" ] || $(MAKE) image
+	IMAGE='$(IMAGE)' bash test/bench/pktgen
 
 check-kernels: build
 	bash test/kernels/check

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+// From power on to the first answer, in the smallest machine that an amphora may get, and what the boot has left.
+import t from 'tap';
+import { Heartbeats } from '../support/heartbeats.js';
+import { BOOT_MS, bootImage } from '../support/image/image-bed.js';
+import { inCheckout } from '../support/paths.js';
+import { AMPHORA_ID } from '../support/tls.js';
+import { MANAGEMENT } from '../support/topology.js';
+
+const PKI = inCheckout('test/fixtures/controller-vm/pki');
+
+t.test('a first boot in 512 MB', async (t) => {
+  const { vm, controller, world } = await bootImage(t, { megabytes: 512 });
+  const heartbeats = await Heartbeats.start(world.management, [5555], ['insecure-test-key']);
+  t.teardown(() => heartbeats.stop());
+  await controller.waitForAgent(BOOT_MS);
+  t.comment(`${vm.cpuSeconds()} s of emulator CPU to the answer over mutual TLS`);
+  const info = await controller.must('GET', '/1.0/info');
+  t.match(JSON.parse(info.body), { hostname: `amphora-${AMPHORA_ID}` });
+
+  t.test('heartbeats arrive and verify', async (t) => {
+    const { message, key } = await heartbeats.next('a heartbeat', () => true, 60_000);
+    t.equal(key, 'insecure-test-key');
+    t.match(message, { id: AMPHORA_ID, listeners: {} });
+  });
+
+  t.test('an intruder gets no answer', async (t) => {
+    const ask = (...identity: readonly string[]): Promise<string> => {
+      const url = `https://${MANAGEMENT.amphora}:9443/1.0/info`;
+      const args = [
+        '-sk',
+        '--max-time',
+        '60',
+        '-o',
+        '/dev/null',
+        '-w',
+        '%{http_code}',
+        ...identity,
+      ];
+      return world.management.exec('curl', ...args, url);
+    };
+    t.equal(await ask('--cert', `${PKI}/controller.cert-and-key.pem`), '200');
+    await t.rejects(ask('--cert', `${PKI}/intruder.cert-and-key.pem`), 'of another CA');
+    await t.rejects(ask(), 'without a certificate');
+  });
+
+  await vm.shell.wait(BOOT_MS);
+
+  t.test('files of the controller are root’s', async (t) => {
+    const files = [
+      ['/etc/octavia/amphora-agent.conf', '600 root:root'],
+      ['/etc/octavia/certs/server.pem', '600 root:root'],
+      ['/etc/octavia/certs/client_ca.pem', '644 root:root'],
+      ['/etc/rsyslog.d/10-rsyslog.conf', '644 root:root'],
+    ] as const;
+    await vm.shell.run('cloud-init status --wait', BOOT_MS);
+    for (const [path, expected] of files) {
+      t.equal((await vm.shell.run(`stat -c '%a %U:%G' ${path}`)).trim(), expected, path);
+    }
+  });
+
+  t.test('nothing failed, and there is memory left', async (t) => {
+    t.equal((await vm.shell.run('systemctl --failed --plain --no-legend')).trim(), '');
+    t.match(await vm.shell.run('cloud-init status'), 'done');
+    const memory = /^Mem:\s+(\d+)\s+(\d+)(?:\s+\d+){3}\s+(\d+)/m.exec(
+      await vm.shell.run('free -m'),
+    );
+    const [total, used, available] = (memory ?? []).slice(1).map(Number);
+    t.comment(`memory in MB: ${total ?? 0} total, ${used ?? 0} used, ${available ?? 0} available`);
+    t.ok((available ?? 0) > 200, 'more than 200 MB are available');
+  });
+});

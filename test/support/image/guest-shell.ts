@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+// A root shell in the guest, behind its second serial port. User data starts it; see `SHELL_COMMANDS`.
+import { once } from 'node:events';
+import { createConnection, type Socket } from 'node:net';
+import { until } from '../run.js';
+
+const UNIT = `[Unit]
+Description=Root shell of a test
+[Service]
+ExecStart=/bin/sh -c "stty -F /dev/ttyS1 raw -echo; while :; do cat /dev/ttyS1 | sh > /dev/ttyS1 2>&1; done"
+[Install]
+WantedBy=multi-user.target
+`;
+
+/** Lines of cloud-config: the shell comes again with each boot. */
+export const SHELL_COMMANDS: readonly string[] = [
+  `echo ${Buffer.from(UNIT).toString('base64')} | base64 -d > /etc/systemd/system/test-shell.service`,
+  'systemctl daemon-reload',
+  'systemctl enable --now test-shell.service',
+];
+
+export class GuestShell {
+  readonly #socket: Socket;
+  #heard = '';
+  #questions = 0;
+  #turn: Promise<unknown> = Promise.resolve();
+
+  private constructor(socket: Socket) {
+    this.#socket = socket;
+    socket.on('data', (data) => (this.#heard += data.toString()));
+    socket.on('error', () => undefined);
+  }
+
+  static async open(path: string): Promise<GuestShell> {
+    const socket = createConnection(path);
+    await once(socket, 'connect');
+    return new GuestShell(socket);
+  }
+
+  /** What a script printed, standard error included. Throws unless it ends with status 0. */
+  run(script: string, timeoutMs = 60_000): Promise<string> {
+    const answer = this.#turn.then(() => this.#ask(script, timeoutMs));
+    this.#turn = answer.catch(() => undefined);
+    return answer;
+  }
+
+  /** Asks until somebody is there. */
+  async wait(timeoutMs: number): Promise<void> {
+    const end = Date.now() + timeoutMs;
+    for (;;) {
+      try {
+        await this.run(':', 2000);
+        return;
+      } catch (error) {
+        if (Date.now() > end) throw error;
+      }
+    }
+  }
+
+  close(): void {
+    this.#socket.destroy();
+  }
+
+  async #ask(script: string, timeoutMs: number): Promise<string> {
+    this.#questions += 1;
+    const mark = `=${process.pid}-${this.#questions}=`;
+    this.#heard = '';
+    // The mark is put together in the guest, so that an echo of the question is no answer.
+    const [head, tail] = [mark.slice(0, 3), mark.slice(3)];
+    this.#socket.write(`( ${script}\n) </dev/null; echo "${head}""${tail}"$?\n`);
+    const pattern = new RegExp(`${mark}(\\d+)\\r?\\n`);
+    const what = `the guest ends ${script.slice(0, 80)}; heard: `;
+    const found = await until(
+      what,
+      async () => pattern.exec(this.#heard) ?? false,
+      timeoutMs,
+    ).catch((error: unknown) => {
+      throw new Error(`${String(error)}${this.#heard.slice(-2000)}`, { cause: error });
+    });
+    const output = this.#heard.slice(0, found.index).replaceAll('\r\n', '\n');
+    if (found[1] !== '0') throw new Error(`${script}: status ${found[1] ?? ''}: ${output}`);
+    return output;
+  }
+}

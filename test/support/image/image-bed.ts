@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: Apache-2.0
+// An amphora VM in the test world. Booted once and kept as a snapshot; each test goes on from a copy of that.
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, rmSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { Controller } from '../controller.js';
+import {
+  listenerId,
+  LOAD_BALANCER,
+  renderLoadBalancer,
+  renderLvsListener,
+  type ListenerSpec,
+} from '../load-balancer-config.js';
+import { inCheckout } from '../paths.js';
+import { run } from '../run.js';
+import { PORTS, type MemberName } from '../topology.js';
+import { Server } from '../traffic.js';
+import { createWorld, type World } from '../world.js';
+import { makePeerTaps, makeTaps } from './compute-node.js';
+import { makeConfigDrive, type ConfigDriveOptions } from './config-drive.js';
+import { SHELL_COMMANDS } from './guest-shell.js';
+import { ImageVm } from './image-vm.js';
+
+/** The image under test; AMPHORA_IMAGE names another. */
+export const IMAGE = process.env['AMPHORA_IMAGE'] ?? inCheckout('build/amphora-x64-haproxy.qcow2');
+const DIRECTORY = inCheckout('build/image-test');
+const READY = join(DIRECTORY, 'ready.qcow2');
+const CONFIG_DRIVE = join(DIRECTORY, 'config.iso');
+const TOOLS_DRIVE = join(DIRECTORY, 'tools.iso');
+
+/** An emulated machine on a busy one. */
+export const BOOT_MS = 1_200_000;
+
+/** Who a machine goes with: a test, or a program that does as one does. */
+export interface Owner {
+  teardown(action: () => unknown): void;
+  passing(): boolean;
+  comment(text: string): void;
+}
+
+export interface Booted {
+  readonly world: World;
+  readonly vm: ImageVm;
+  readonly controller: Controller;
+}
+
+export interface ImageBed extends Booted {
+  readonly servers: Map<MemberName, Server>;
+  startServer(member: MemberName): Promise<Server>;
+  push(...specs: readonly ListenerSpec[]): Promise<void>;
+  pushLvs(spec: ListenerSpec): Promise<void>;
+}
+
+interface BootOptions extends ConfigDriveOptions {
+  readonly megabytes?: number;
+}
+
+/** Boots the image from its first moment on a disk of its own. The agent does not answer yet. */
+export const bootImage = async (t: Owner, options: BootOptions = {}): Promise<Booted> => {
+  mkdirSync(DIRECTORY, { recursive: true });
+  const place = await makePlace(t);
+  const disk = join(place.world.directory, 'disk.qcow2');
+  const drive = join(place.world.directory, 'config.iso');
+  await run('qemu-img', ['create', '-q', '-f', 'qcow2', '-F', 'qcow2', '-b', IMAGE, disk]);
+  await makeDrive(drive, options);
+  if (!existsSync(TOOLS_DRIVE)) await makeToolsDrive();
+  const { megabytes = 1024 } = options;
+  return start(t, place, { disk, drives: [drive, TOOLS_DRIVE], megabytes });
+};
+
+/** A machine whose agent answers and whose shell listens, as it was right after its first boot. */
+export const restoreImage = async (t: Owner): Promise<Booted> => {
+  if (!isReady()) await makeReady(t);
+  const place = await makePlace(t);
+  const disk = join(place.world.directory, 'disk.qcow2');
+  copyFileSync(READY, disk);
+  const booted = await start(t, place, {
+    disk,
+    drives: [CONFIG_DRIVE, TOOLS_DRIVE],
+    snapshot: 'ready',
+  });
+  await booted.controller.waitForAgent(60_000);
+  await booted.vm.shell.wait(60_000);
+  return booted;
+};
+
+/**
+ * A second guest from the same snapshot, with a NIC on the VIP and one on the member network: `vip0` and `member0`
+ * there. It has what the host may lack: a kernel with SCTP. The tools are in /mnt/tools.
+ */
+export const restorePeer = async (t: Owner, { world }: Booted): Promise<ImageVm> => {
+  await makePeerTaps(world);
+  const directory = join(world.directory, 'peer');
+  mkdirSync(directory);
+  const disk = join(directory, 'disk.qcow2');
+  copyFileSync(READY, disk);
+  const drives = [CONFIG_DRIVE, TOOLS_DRIVE];
+  const machine = { directory, disk, drives, taps: 'p', snapshot: 'ready' };
+  const vm = await ImageVm.start({ compute: world.amphora, ...machine });
+  t.teardown(() => vm.stop());
+  await vm.shell.wait(60_000);
+  await vm.shell.run('systemctl stop amphora-agent; mount LABEL=tools /mnt');
+  for (const [name, mac] of [
+    ['vip', '02:00:00:00:ee:01'],
+    ['member', '02:00:00:00:ee:02'],
+  ] as const) {
+    await vm.plug(name, mac);
+    const rename = `d=$(grep -l ${mac} /sys/class/net/*/address | cut -d/ -f5) && ip link set $d name ${name}0`;
+    await vm.shell.run(`for i in 1 2 3 4 5 6 7 8 9; do ${rename} && exit; sleep 1; done; exit 1`);
+  }
+  return vm;
+};
+
+export interface BedOptions {
+  readonly hook: 'auto' | 'tc';
+  /** Ports that every member serves, TCP and UDP. */
+  readonly ports: readonly number[];
+}
+
+/** A restored machine with its VIP and member ports hot-plugged, and members that serve. */
+export const makeImageBed = async (t: Owner, { hook, ports }: BedOptions): Promise<ImageBed> => {
+  const booted = await restoreImage(t);
+  const { world, vm, controller } = booted;
+  if (hook === 'tc') {
+    const lines = String.raw`\n\n[amphora_xdp]\nhook = tc\n`;
+    await vm.shell.run(`printf '${lines}' >> /etc/octavia/amphora-agent.conf`);
+    await vm.shell.run('systemctl restart amphora-agent');
+    await controller.waitForAgent(60_000);
+  }
+  const servers = new Map<MemberName, Server>();
+  const startServer = async (member: MemberName): Promise<Server> => {
+    const server = await Server.start(world.members[member], member, ports);
+    servers.set(member, server);
+    return server;
+  };
+  t.teardown(() => Promise.all([...servers.values()].map((server) => server.stop())));
+  await Promise.all((['m1', 'm2', 'm3'] as const).map(startServer));
+  await plugPorts(booted);
+  return {
+    ...{ ...booted, servers, startServer },
+    push: (...specs) => controller.pushLoadBalancer(LOAD_BALANCER, renderLoadBalancer(specs)),
+    pushLvs: (spec) => controller.pushLvsListener(listenerId(spec.port), renderLvsListener(spec)),
+  };
+};
+
+/** NICs by QMP, then the controller's calls, as Octavia has it done. */
+export const plugPorts = async ({ vm, controller }: Booted): Promise<void> => {
+  await vm.plug('vip', PORTS.vip.mac);
+  await controller.plugVip();
+  await vm.plug('member', PORTS.member.mac);
+  await controller.plugNetwork('member');
+};
+
+/** Boots once and keeps the machine for `restoreImage`. */
+export const makeReady = async (t: Owner): Promise<void> => {
+  mkdirSync(DIRECTORY, { recursive: true });
+  await makeDrive(CONFIG_DRIVE, {});
+  await makeToolsDrive();
+  const place = await makePlace(t);
+  const fresh = join(DIRECTORY, 'booting.qcow2');
+  await run('qemu-img', ['create', '-q', '-f', 'qcow2', '-F', 'qcow2', '-b', IMAGE, fresh]);
+  const drives = [CONFIG_DRIVE, TOOLS_DRIVE];
+  const { vm, controller } = await start(t, place, { disk: fresh, drives });
+  await controller.waitForAgent(BOOT_MS);
+  await vm.shell.wait(BOOT_MS);
+  await vm.save('ready');
+  await vm.stop();
+  await run('mv', [fresh, READY]);
+};
+
+const isReady = (): boolean =>
+  existsSync(READY) &&
+  statSync(READY).mtimeMs > statSync(IMAGE).mtimeMs &&
+  existsSync(CONFIG_DRIVE);
+
+interface Place {
+  readonly world: World;
+  readonly controller: Controller;
+}
+
+const makePlace = async (t: Owner): Promise<Place> => {
+  if (!existsSync(IMAGE)) throw new Error(`no image at ${IMAGE}: make image, or set AMPHORA_IMAGE`);
+  const world = await createWorld({ offloads: true });
+  t.teardown(() => world.remove());
+  await makeTaps(world);
+  const controller = new Controller(world);
+  t.teardown(() => controller.close());
+  return { world, controller };
+};
+
+interface Machine {
+  readonly disk: string;
+  readonly drives: readonly string[];
+  readonly megabytes?: number;
+  readonly snapshot?: string;
+}
+
+const start = async (t: Owner, place: Place, machine: Machine): Promise<Booted> => {
+  const { amphora: compute, directory } = place.world;
+  const vm = await ImageVm.start({ compute, directory, ...machine });
+  t.teardown(async () => {
+    if (!t.passing() && process.env['AMPHORA_LOG'] !== undefined) {
+      const journal = vm.shell.run('journalctl -b --no-pager -o cat -u amphora-agent | tail -n 60');
+      t.comment(await journal.catch(() => vm.console().slice(-3000)));
+    }
+    await vm.stop();
+  });
+  return { ...place, vm };
+};
+
+const makeDrive = async (path: string, options: ConfigDriveOptions): Promise<void> => {
+  const directory = mkdtempSync(join(DIRECTORY, 'drive-'));
+  const commands = [...SHELL_COMMANDS, ...(options.commands ?? [])];
+  await makeConfigDrive(path, directory, { ...options, commands });
+  rmSync(directory, { recursive: true });
+};
+
+/** The traffic tools and the agent as this tree builds it, for use inside: `mount LABEL=tools /mnt`. */
+const makeToolsDrive = async (): Promise<void> => {
+  const agent = join(DIRECTORY, 'agent');
+  rmSync(agent, { recursive: true, force: true });
+  await run('make', ['-s', '-C', inCheckout('.'), 'install', `DESTDIR=${agent}`], {
+    timeoutMs: 600_000,
+  });
+  const graft = ['-graft-points', `tools=${inCheckout('build/tools')}`, `agent=${agent}`];
+  await run('genisoimage', ['-quiet', '-r', '-J', '-V', 'tools', '-o', TOOLS_DRIVE, ...graft]);
+};
