@@ -30,6 +30,7 @@ const readArguments = (): string => {
 };
 
 const file = readArguments();
+process.title = 'amphora-agent'; // what ps and top call it
 const log = createLog();
 const agent = await startAgent(file, log).catch((error: unknown) => {
   log.fatal({ err: error }, 'agent could not start');

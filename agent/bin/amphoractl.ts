@@ -3,13 +3,14 @@
 // amphoractl: the operator's tool. Each command is a module of its own and one line here.
 import type { Command } from './command.js';
 import { flows } from './ctl-flows.js';
+import { host } from './ctl-host.js';
 import { stats } from './ctl-stats.js';
 import { status } from './ctl-status.js';
 import { explain } from './explain.js';
 import { runCommand } from './run-command.js';
 
 /** In the order of the overview. */
-const commands: readonly Command[] = [explain, status, flows, stats];
+const commands: readonly Command[] = [explain, status, flows, stats, host];
 
 // A reader that has seen enough (`amphoractl ... | head`) is no error.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
