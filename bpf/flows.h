@@ -196,7 +196,7 @@ static __always_inline void count_closed(__u32 member_number)
  * only one caller takes FLOW_OPEN away. The entries stay, for the SNAT port's quarantine.
  */
 static __always_inline void close_flow(struct flow_common *client, struct flow_common *twin, const void *client_key,
-				       __u8 family, __u8 protocol, int reset)
+				       __u8 family, __u8 protocol, enum flow_end end)
 {
 	__u32 before = __sync_fetch_and_and(&client->state, ~FLOW_OPEN);
 
@@ -206,7 +206,7 @@ static __always_inline void close_flow(struct flow_common *client, struct flow_c
 	if (!(before & FLOW_OPEN))
 		return;
 	count_closed(client->member);
-	emit_event(FLOW_EVENT_CLOSE, client_key, (void *)client, twin ? twin->bytes : 0, family, protocol, reset);
+	emit_event(client_key, client, twin, EVENT_HOW(FLOW_EVENT_CLOSE, protocol, end), family);
 }
 
 #endif

@@ -109,7 +109,8 @@ static __always_inline int promote(struct work *w, const __u8 family)
 		lc->flows++;
 		mc->flows++;
 	}
-	emit_event(FLOW_EVENT_OPEN, &w->client_key, c, 0, family, w->protocol, 0);
+	if (wants_event(FLOW_EVENT_OPEN))
+		emit_event(&w->client_key, c, NULL, EVENT_HOW(FLOW_EVENT_OPEN, w->protocol, FLOW_END_NONE), family);
 	return PROMOTED;
 }
 
@@ -179,6 +180,18 @@ static __always_inline int note_answer(struct work *w, struct flow_common *f, co
 		       0 : -1;
 }
 
+/* The refusal that the client hears, for the log: once, though the client may insist. */
+static __always_inline void note_last_word(struct work *w, struct flow_common *f, const __u8 family)
+{
+	if (f->state & FLOW_LOGGED)
+		return;
+	__sync_fetch_and_or(&f->state, FLOW_LOGGED);
+	w->member_key = w->key;
+	collect_from_member(w, f, family);
+	emit_event(&w->client_key, (void *)&w->client_half + (family == FAMILY_4 ? COMMON4 : COMMON6), NULL,
+		   EVENT_HOW(FLOW_EVENT_REFUSE, w->protocol, FLOW_END_REFUSED), family);
+}
+
 /* Packet of a member on a half-open TCP flow. */
 static __always_inline int from_member_half_open(hook_ctx *ctx, struct work *w, struct flow_common *f,
 						 const __u8 family)
@@ -186,6 +199,7 @@ static __always_inline int from_member_half_open(hook_ctx *ctx, struct work *w, 
 	if (w->tcp_flags & TCP_RST) {
 		if (swallows_refusal(f))
 			return VERDICT_DROP;
+		note_last_word(w, f, family);
 	} else if (w->tcp_flags & TCP_SYN && w->tcp_flags & TCP_ACK && note_answer(w, f, family)) {
 		return VERDICT_DROP;
 	}

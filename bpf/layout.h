@@ -46,6 +46,9 @@ struct control {
 	__u32 recent_mask;     /* lines of `recent`, minus one */
 	__u32 reserved;
 	__u64 local_bitmap[VIP_BITMAP_WORDS]; /* hashes of VIPs and SNAT addresses: not set = not ours */
+	/* Records of `log_events`, modulo 2^32: what the agent has taken, and what has become a line or a counted loss. */
+	__u32 log_taken;
+	__u32 log_done;
 };
 
 /* ---- services: what a client calls ------------------------------------------------------ */
@@ -70,6 +73,7 @@ enum listener_flag {
 	LISTENER_COUNT_PACKETS = 2, /* bill whole IP packets (LVS) instead of payload (HAProxy) */
 	LISTENER_ACL = 4,	 /* only sources in `allowed` under this listener's number */
 	LISTENER_KEEP_PORT = 8,	 /* try the client's own port first (UDP) */
+	LISTENER_LOG = 16,	 /* a record in `log_events` for the end of each flow */
 };
 
 struct listener {
@@ -195,6 +199,7 @@ enum flow_state {
 	FLOW_TWIN_FIN = 32,	/* FIN seen from the other side */
 	FLOW_CLOSED = 64,	/* FIN both ways or RST; kept for the SNAT port's quarantine */
 	FLOW_RETRY = 128,	/* half-open: the member refused, the next SYN chooses again */
+	FLOW_LOGGED = 256,	/* half-open: the refusal has its line in the log */
 };
 
 /*
@@ -379,6 +384,7 @@ enum reason {
 	REASON_ERROR,		/* a helper failed */
 	REASON_RST_SENT,
 	REASON_ICMP_SENT,
+	REASON_LOG_LOST,	/* no room in `log_events` for the end of a flow */
 	REASON_MAX,
 };
 
@@ -388,8 +394,22 @@ enum flow_event_type {
 	FLOW_EVENT_OPEN = 1,
 	FLOW_EVENT_CLOSE = 2,	/* FIN both ways or RST */
 	FLOW_EVENT_EXPIRE = 3,	/* by the sweep */
+	FLOW_EVENT_REFUSE = 4,	/* never opened; told to the log alone */
 };
 
+/* How a flow ended. */
+enum flow_end {
+	FLOW_END_NONE,
+	FLOW_END_FIN,		/* from both sides */
+	FLOW_END_CLIENT_RST,
+	FLOW_END_MEMBER_RST,
+	FLOW_END_IDLE,
+	FLOW_END_EVICTED,	/* with its member */
+	FLOW_END_REFUSED,	/* by the last member asked */
+	FLOW_END_NO_MEMBER,	/* nobody to ask, no way there or no SNAT port left */
+};
+
+/* One size, so that records of the log can be counted. */
 struct flow_event {
 	__u64 time_ns; /* CLOCK_MONOTONIC */
 	__u64 rx_bytes, tx_bytes;
@@ -401,8 +421,10 @@ struct flow_event {
 	__u8 type; /* enum flow_event_type */
 	__u8 protocol;
 	__u8 family; /* 4 or 6 */
-	__u8 reset; /* 1: ended by RST */
-	__u32 reserved;
+	__u8 end; /* enum flow_end */
+	__u32 state; /* of the client half, enum flow_state */
+	__u32 idle_stamps; /* since either half was last seen */
+	__u32 pool; /* number, or NO_POOL */
 };
 
 /* ---- the sweep (syscall program `reap`) --------------------------------------------------- */

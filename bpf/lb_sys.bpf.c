@@ -44,7 +44,8 @@ static __always_inline long reap_pair(const void *key, __u8 protocol, struct rea
 	member_number = client->member;
 	if (before & FLOW_OPEN) {
 		count_closed(member_number);
-		emit_event(FLOW_EVENT_EXPIRE, key, client, twin ? twin->bytes : 0, family, protocol, 0);
+		emit_event(key, client, twin, EVENT_HOW(FLOW_EVENT_EXPIRE, protocol, t->force ? FLOW_END_EVICTED : FLOW_END_IDLE),
+			   family);
 	}
 	if (delete_flow(key, family))
 		return 0;

@@ -47,6 +47,9 @@ static __always_inline int is_guarded(const struct control *ctl, __u32 number)
 /* Nobody serves it: say so, as the client of a closed port would hear. */
 static __always_inline int refuse(hook_ctx *ctx, struct work *w, const __u8 family)
 {
+	/* Without a handshake each datagram would have a line. */
+	if (w->listener_flags & LISTENER_LOG && w->protocol != IPPROTO_UDP)
+		log_refusal(EVENT_HOW(FLOW_EVENT_REFUSE, w->protocol, FLOW_END_NO_MEMBER));
 	if (w->protocol == IPPROTO_TCP)
 		return send_rst(ctx, family);
 	if (w->protocol == IPPROTO_UDP)

@@ -11,6 +11,11 @@ static __always_inline int is_opening(const struct work *w)
 	return w->protocol != IPPROTO_TCP || (w->tcp_flags & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN)) == TCP_SYN;
 }
 
+static __always_inline __u32 last_bytes(const struct work *w, const struct flow_common *f)
+{
+	return f->state & FLOW_COUNT_PACKETS ? w->length : w->payload;
+}
+
 /* FIN, RST and SYN move a flow's state; only they touch the twin. -1: forget the flow and choose again. */
 static __always_inline int follow_tcp(struct work *w, struct flow_common *f, const __u8 family)
 {
@@ -40,9 +45,19 @@ static __always_inline int follow_tcp(struct work *w, struct flow_common *f, con
 	forget_lines(&w->key, f, family);
 	if (twin)
 		forget_lines(&w->client_key, twin, family);
-	if (client)
-		close_flow(client, other, state & FLOW_FROM_CLIENT ? &w->key : &w->client_key, family, w->protocol,
-			   w->tcp_flags & TCP_RST);
+	if (!client)
+		return 0;
+	/* What the last packet carries is counted when it is forwarded, behind the record of the end. */
+	if (state & FLOW_FROM_CLIENT)
+		w->last_rx = last_bytes(w, f);
+	else
+		w->last_tx = last_bytes(w, f);
+	close_flow(client, other, state & FLOW_FROM_CLIENT ? &w->key : &w->client_key, family, w->protocol,
+		   !(w->tcp_flags & TCP_RST)	? FLOW_END_FIN :
+		   state & FLOW_FROM_CLIENT	? FLOW_END_CLIENT_RST :
+						  FLOW_END_MEMBER_RST);
+	w->last_rx = 0;
+	w->last_tx = 0;
 	return 0;
 }
 

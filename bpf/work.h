@@ -94,6 +94,10 @@ struct work {
 	struct ip_addr hop_src, hop_dst;
 	__u8 quote[QUOTE_BYTES];
 	struct quoted inner;
+
+	/* the end of a flow */
+	struct flow_event event;
+	__u32 last_rx, last_tx; /* payload of the packet that ends it, not yet counted */
 };
 
 struct {

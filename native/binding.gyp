@@ -9,6 +9,7 @@
         'src/bpf_map.cc',
         'src/bpf_map_batch.cc',
         'src/bpf_object.cc',
+        'src/datagrams.cc',
         'src/errors.cc',
         'src/log.cc',
         'src/map_batch.cc',

@@ -115,6 +115,9 @@ export interface BpfObject {
 
 /** Delivers until closed; does not keep the process alive. */
 export interface RingBuffer {
+  /** No more deliveries, and no more work, until resume(); records stay in the kernel's ring. */
+  pause(): void;
+  resume(): void;
   close(): void;
 }
 
@@ -166,6 +169,16 @@ export interface Addon {
   socketInNetns(options: { netns: string; family: number; type: number; protocol: number }): number;
   /** Sends whole Ethernet frames out of an interface of the namespace. Returns how many. */
   sendFrames(options: { netns: string; ifindex: number; frames: readonly Uint8Array[] }): number;
+  /**
+   * Sends datagrams, laid end to end in `bytes`, to the Unix socket at `path`, on a thread of its own. A receiver whose
+   * queue is full is waited for until `timeoutMs` after the call. `code` is the errno's name when not all were sent.
+   */
+  sendDatagrams(
+    path: string,
+    bytes: Uint8Array,
+    lengths: Uint32Array,
+    timeoutMs: number,
+  ): Promise<{ readonly sent: number; readonly code: string | null }>;
 }
 
 /** The loaded addon. Its path comes from package.json `imports`. */

@@ -10,6 +10,7 @@
 #include "arguments.h"
 #include "bpf_map.h"
 #include "bpf_object.h"
+#include "datagrams.h"
 #include "errors.h"
 #include "log.h"
 #include "netns_socket.h"
@@ -74,6 +75,7 @@ Napi::Object Register(Napi::Env env, Napi::Object exports) {
   exports.Set("ifindexByName", Napi::Function::New<IfindexByName>(env, "ifindexByName"));
   exports.Set("socketInNetns", Napi::Function::New<SocketInNetns>(env, "socketInNetns"));
   exports.Set("sendFrames", Napi::Function::New<SendFrames>(env, "sendFrames"));
+  exports.Set("sendDatagrams", Napi::Function::New<SendDatagrams>(env, "sendDatagrams"));
   return exports;
 }
 

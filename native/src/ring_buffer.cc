@@ -68,16 +68,22 @@ class RingBuffer::Poll {
     if (const int error = uv_poll_init(loop, &handle_, ring_buffer__epoll_fd(ring_))) return error;
     handle_.data = this;
     owner_ = owner;
-    uv_poll_start(&handle_, UV_READABLE, [](uv_poll_t* handle, int, int) {
-      auto* poll = static_cast<Poll*>(handle->data);
-      poll->owner_->Deliver(*poll);
-    });
+    Resume();
     uv_unref(reinterpret_cast<uv_handle_t*>(&handle_));
     // A worker that ends must close its handles first.
     napi_add_async_cleanup_hook(
         env, [](napi_async_cleanup_hook_handle, void* self) { static_cast<Poll*>(self)->Stop(); }, this, &hook_);
     return 0;
   }
+
+  void Resume() {
+    uv_poll_start(&handle_, UV_READABLE, [](uv_poll_t* handle, int, int) {
+      auto* poll = static_cast<Poll*>(handle->data);
+      poll->owner_->Deliver(*poll);
+    });
+  }
+
+  void Pause() { uv_poll_stop(&handle_); }
 
   ~Poll() { ring_buffer__free(ring_); }
 
@@ -118,7 +124,11 @@ struct RingBuffer::Arrival {
 thread_local RingBuffer::Arrival* RingBuffer::arrival = nullptr;
 
 Napi::Function RingBuffer::Define(Napi::Env env) {
-  return DefineClass(env, "RingBuffer", {InstanceMethod<&RingBuffer::CloseMethod>("close")});
+  return DefineClass(env, "RingBuffer", {
+                                           InstanceMethod<&RingBuffer::PauseMethod>("pause"),
+                                           InstanceMethod<&RingBuffer::ResumeMethod>("resume"),
+                                           InstanceMethod<&RingBuffer::CloseMethod>("close"),
+                                       });
 }
 
 Napi::Value RingBuffer::Open(const Napi::CallbackInfo& info) {
@@ -146,6 +156,14 @@ RingBuffer::RingBuffer(const Napi::CallbackInfo& info)
 
 RingBuffer::~RingBuffer() {
   if (poll_) poll_->Stop();
+}
+
+void RingBuffer::PauseMethod(const Napi::CallbackInfo&) {
+  if (poll_) poll_->Pause();
+}
+
+void RingBuffer::ResumeMethod(const Napi::CallbackInfo&) {
+  if (poll_) poll_->Resume();
 }
 
 void RingBuffer::CloseMethod(const Napi::CallbackInfo&) {

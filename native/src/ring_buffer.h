@@ -18,6 +18,8 @@ class RingBuffer : public Napi::ObjectWrap<RingBuffer> {
   struct Arrival;
   static thread_local Arrival* arrival;
 
+  void PauseMethod(const Napi::CallbackInfo& info);
+  void ResumeMethod(const Napi::CallbackInfo& info);
   void CloseMethod(const Napi::CallbackInfo& info);
   void Deliver(Poll& poll);
 

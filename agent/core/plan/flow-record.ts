@@ -116,12 +116,17 @@ const EVENT_TYPES: Readonly<Record<number, FlowEvent['type']>> = {
   [enums.flow_event_type.FLOW_EVENT_EXPIRE]: 'expire',
 };
 
+const RESETS: ReadonlySet<number> = new Set([
+  enums.flow_end.FLOW_END_CLIENT_RST,
+  enums.flow_end.FLOW_END_MEMBER_RST,
+]);
+
 export const describeEvent = (bytes: Uint8Array, names: FlowNames, hz: number): FlowEvent => {
   const event = unpack(structs.flow_event, bytes);
   const member = names.get(event.member);
   return {
     type: EVENT_TYPES[event.type] ?? 'close',
-    reset: event.reset !== 0,
+    reset: RESETS.has(event.end),
     protocol: protocolName(event.protocol),
     client: endpointText(event.client, event.client_port),
     vip: endpointText(event.vip, event.vip_port),

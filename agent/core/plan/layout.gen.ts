@@ -13,7 +13,7 @@ export const constants = {
 export const structs = {
   ip_addr: { size: 16, fields: { w: { offset: 0, kind: 'be32', count: 4 } } },
   control: {
-    size: 176,
+    size: 184,
     fields: {
       generation: { offset: 0, kind: 'u32', count: 1 },
       flags: { offset: 4, kind: 'u32', count: 1 },
@@ -29,6 +29,8 @@ export const structs = {
       recent_mask: { offset: 40, kind: 'u32', count: 1 },
       reserved: { offset: 44, kind: 'u32', count: 1 },
       local_bitmap: { offset: 48, kind: 'u64', count: 16 },
+      log_taken: { offset: 176, kind: 'u32', count: 1 },
+      log_done: { offset: 180, kind: 'u32', count: 1 },
     },
   },
   service_key: {
@@ -336,7 +338,7 @@ export const structs = {
     },
   },
   flow_event: {
-    size: 120,
+    size: 128,
     fields: {
       time_ns: { offset: 0, kind: 'u64', count: 1 },
       rx_bytes: { offset: 8, kind: 'u64', count: 1 },
@@ -356,8 +358,10 @@ export const structs = {
       type: { offset: 112, kind: 'u8', count: 1 },
       protocol: { offset: 113, kind: 'u8', count: 1 },
       family: { offset: 114, kind: 'u8', count: 1 },
-      reset: { offset: 115, kind: 'u8', count: 1 },
-      reserved: { offset: 116, kind: 'u32', count: 1 },
+      end: { offset: 115, kind: 'u8', count: 1 },
+      state: { offset: 116, kind: 'u32', count: 1 },
+      idle_stamps: { offset: 120, kind: 'u32', count: 1 },
+      pool: { offset: 124, kind: 'u32', count: 1 },
     },
   },
   reap_context: {
@@ -387,6 +391,7 @@ export const enums = {
     LISTENER_COUNT_PACKETS: 2,
     LISTENER_ACL: 4,
     LISTENER_KEEP_PORT: 8,
+    LISTENER_LOG: 16,
   },
   algorithm: { ALGORITHM_ROUND_ROBIN: 0, ALGORITHM_LEAST_CONNECTIONS: 1, ALGORITHM_SOURCE_HASH: 2 },
   pool_flag: { POOL_PERSIST: 1 },
@@ -400,6 +405,7 @@ export const enums = {
     FLOW_TWIN_FIN: 32,
     FLOW_CLOSED: 64,
     FLOW_RETRY: 128,
+    FLOW_LOGGED: 256,
   },
   reason: {
     REASON_NOT_OURS: 0,
@@ -426,7 +432,23 @@ export const enums = {
     REASON_ERROR: 21,
     REASON_RST_SENT: 22,
     REASON_ICMP_SENT: 23,
-    REASON_MAX: 24,
+    REASON_LOG_LOST: 24,
+    REASON_MAX: 25,
   },
-  flow_event_type: { FLOW_EVENT_OPEN: 1, FLOW_EVENT_CLOSE: 2, FLOW_EVENT_EXPIRE: 3 },
+  flow_event_type: {
+    FLOW_EVENT_OPEN: 1,
+    FLOW_EVENT_CLOSE: 2,
+    FLOW_EVENT_EXPIRE: 3,
+    FLOW_EVENT_REFUSE: 4,
+  },
+  flow_end: {
+    FLOW_END_NONE: 0,
+    FLOW_END_FIN: 1,
+    FLOW_END_CLIENT_RST: 2,
+    FLOW_END_MEMBER_RST: 3,
+    FLOW_END_IDLE: 4,
+    FLOW_END_EVICTED: 5,
+    FLOW_END_REFUSED: 6,
+    FLOW_END_NO_MEMBER: 7,
+  },
 } as const;
