@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The configs in force and what follows from them alone: listeners, HAProxy's part, keepalived's duty.
 import type { AmphoraParts } from './amphora-parts.js';
+import { loggedListeners } from './core/log/lvs-log.js';
 import { isObjectId } from './core/model/ids.js';
 import type { Listener } from './core/model/load-balancer.js';
 import { renderRemainder } from './core/render/remainder.js';
@@ -58,7 +59,8 @@ export class CommittedConfigs {
   }
 
   listeners(): Listener[] {
-    return this.all().flatMap(({ upload }) => upload.listeners);
+    const { userLogFacility: facility, xdp } = this.#parts.config();
+    return loggedListeners(this.all(), { facility, logsDatagrams: xdp.logDatagramFlows });
   }
 
   datapathListeners(): Listener[] {

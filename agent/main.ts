@@ -97,6 +97,7 @@ export const startAgent = async (file: string, log: FastifyBaseLogger): Promise<
       heartbeat.stop();
       services.release();
       await amphora.inTurn(() => Promise.resolve());
+      await dataplane.stopLog();
       dataplane.close();
       log.info('agent stopped; the datapath and HAProxy go on');
     },

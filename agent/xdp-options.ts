@@ -25,6 +25,8 @@ export interface XdpOptions {
   readonly pluggedInterfacesFile: string;
   readonly userGroupFile: string;
   readonly pingWrapper: string;
+  /** Lines for UDP and SCTP flows too, which the stock amphora does not write. */
+  readonly logDatagramFlows: boolean;
 }
 
 const HOOKS = ['auto', 'xdp', 'tc'] as const;
@@ -64,5 +66,6 @@ export const readXdpOptions = (read: OptionReader, basePath: string): XdpOptions
       '/var/lib/octavia/haproxy-default-user-group.conf',
     ),
     pingWrapper: read.text(section, 'ping_wrapper', '/var/lib/octavia/ping-wrapper.sh'),
+    logDatagramFlows: read.flag(section, 'log_datagram_flows', true),
   };
 };

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Bytes of an upload -> text and listeners.
+import type { LogTarget } from './log/log-target.js';
 import type { IpAddress, Listener } from './model/load-balancer.js';
 import { parseHaproxyConfig } from './parse/haproxy-cfg.js';
 import { parseLvsConfig } from './parse/keepalived-lvs.js';
@@ -18,6 +19,8 @@ export interface Upload {
   readonly statsSocket: string | null;
   /** As the config names it; empty where it does not. */
   readonly loadBalancerId: string;
+  /** Of HAProxy configs: where lines of flows go, empty with `no log`. */
+  readonly logTargets: readonly LogTarget[];
 }
 
 /** UTF-8, or Latin-1 from older controllers (contract P6). */
@@ -39,8 +42,8 @@ export const withoutGroup = (data: Uint8Array): Uint8Array => {
 /** Throws ConfigRejected. */
 export const readHaproxyUpload = (data: Uint8Array, options: UploadOptions): Upload => {
   const text = decodeConfig(data);
-  const { listeners, statsSocket, loadBalancerId } = parseHaproxyConfig(text, options);
-  return { text, listeners, statsSocket, loadBalancerId };
+  const { listeners, statsSocket, loadBalancerId, logTargets } = parseHaproxyConfig(text, options);
+  return { text, listeners, statsSocket, loadBalancerId, logTargets };
 };
 
 /** Throws ConfigRejected. */
@@ -52,5 +55,6 @@ export const readLvsUpload = (data: Uint8Array, options: UploadOptions): Upload 
     listeners: [listener],
     statsSocket: null,
     loadBalancerId: listener.loadBalancerId,
+    logTargets: [],
   };
 };

@@ -65,6 +65,22 @@ export class DataplaneControl {
     this.#set(FIELDS.flags, flags);
   }
 
+  /** Records of `log_events` that this or an earlier agent has taken, and those whose line is written or counted lost. */
+  logProgress(): { readonly taken: number; readonly done: number } {
+    return {
+      taken: this.#view.getUint32(FIELDS.log_taken.offset, true),
+      done: this.#view.getUint32(FIELDS.log_done.offset, true),
+    };
+  }
+
+  addLogTaken(records: number): void {
+    this.#set(FIELDS.log_taken, (this.logProgress().taken + records) >>> 0);
+  }
+
+  addLogDone(records: number): void {
+    this.#set(FIELDS.log_done, (this.logProgress().done + records) >>> 0);
+  }
+
   bitmap(): Uint8Array {
     const { offset, count } = FIELDS.local_bitmap;
     return this.#bytes.slice(offset, offset + count * 8);

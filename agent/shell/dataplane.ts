@@ -24,6 +24,7 @@ import { DataplaneControl } from './dataplane-control.js';
 import { readCounters } from './dataplane-counters.js';
 import { evictFlows } from './dataplane-evict.js';
 import { FlowFollower } from './dataplane-events.js';
+import { FlowLog } from './flow-log.js';
 import { listFlows } from './dataplane-flows.js';
 import { DataplaneHooks } from './dataplane-hooks.js';
 import { DataplaneMaps } from './dataplane-maps.js';
@@ -42,6 +43,7 @@ interface Running {
   readonly hooks: DataplaneHooks;
   readonly sweep: DataplaneSweep;
   readonly follower: FlowFollower;
+  readonly log: FlowLog;
   readonly memo: SlotMemo;
   /** What the maps hold. */
   current: CurrentTables;
@@ -99,6 +101,7 @@ export class KernelDataplane implements Dataplane {
       throw error;
     }
     this.#running.sweep.start();
+    this.#running.log.start();
     const flowCapacity = maps.map('flows4').info.maxEntries / 2;
     const fields = { adopted: maps.adopted, flowCapacity, hz: this.#running.clock.hz };
     const message = maps.adopted ? 'pinned maps adopted' : 'maps made anew';
@@ -129,7 +132,8 @@ export class KernelDataplane implements Dataplane {
     const serial = <T>(work: () => Promise<T>): Promise<T> => this.#serial(work);
     const sweep = new DataplaneSweep({ maps, clock, store, serial, ...options });
     const follower = new FlowFollower({ maps, clock, control, store });
-    const parts = { maps, clock, control, store, writer, hooks, sweep, follower, current };
+    const log = new FlowLog({ maps, clock, control, store, logger: options.logger });
+    const parts = { maps, clock, control, store, writer, hooks, sweep, follower, log, current };
     const running: Running = { ...parts, memo: new SlotMemo(), evictable: new Set() };
     running.evictable = udpMembers(running);
     return running;
@@ -190,7 +194,8 @@ export class KernelDataplane implements Dataplane {
   }
 
   counters(): Counters {
-    return readCounters(this.#run.maps, this.#run.store.state);
+    const { maps, store, log } = this.#run;
+    return { ...readCounters(maps, store.state), log: log.counters() };
   }
 
   flows(filter: FlowFilter): FlowRecord[] {
@@ -213,12 +218,18 @@ export class KernelDataplane implements Dataplane {
     return this.#run.sweep.pass();
   }
 
+  /** Before close(): lets the lines of flows that have been taken from the ring be written. */
+  async stopLog(): Promise<void> {
+    await this.#running?.log.stop();
+  }
+
   close(): void {
     const running = this.#running;
     if (running === null) return;
     this.#running = null;
     running.sweep.stop();
     running.follower.close();
+    running.log.close();
     running.hooks.close();
     running.maps.close();
   }

@@ -193,9 +193,10 @@ t.test('IPv6, and a member that nobody knows', (t) => {
 });
 
 t.test('events in words', (t) => {
+  const end = enums.flow_end.FLOW_END_MEMBER_RST;
   const event = (type: number, protocol: number) =>
     pack(structs.flow_event, {
-      ...{ type, protocol, family: 4, reset: 1, member: 0, rx_bytes: 5n, tx_bytes: 6n },
+      ...{ type, protocol, family: 4, end, member: 0, rx_bytes: 5n, tx_bytes: 6n },
       ...{ client: address('203.0.113.100'), client_port: 4000, created: 100, jiffies: 740 },
       ...{ vip: address('203.0.113.10'), vip_port: 80, snat: address('192.0.2.5'), snat_port: 1 },
       ...{ member_address: address('2001:db8::11'), member_port: 8080 },

@@ -149,3 +149,27 @@ t.test('refuses a map that is no ring buffer, and what is no callback', async (t
     addon.openRingBuffer(object.map('events'), callback as () => void);
   t.throws(() => openWith(null), TypeError);
 });
+
+t.test('leaves records in the ring while paused', async (t) => {
+  const { object, tell } = open(t);
+  let count = 0;
+  const ring = addon.openRingBuffer(object.map('events'), (records) => {
+    count += records.length;
+    ring.pause();
+  });
+  tell(3000);
+  await until('the first delivery', async () => count > 0);
+  const first = count;
+  tell(5);
+  await sleep(50);
+  t.equal(count, first, 'nothing while paused');
+  for (let turn = 1; turn <= 3; turn++) {
+    const before = count;
+    ring.resume();
+    await until('one more delivery', async () => count > before || count === 3005);
+  }
+  t.equal(count, 3005, 'everything in the end');
+  ring.close();
+  ring.pause();
+  ring.resume();
+});

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the agent asks of the datapath and what it hears back. Knows ids, never map numbers.
+import type { FlowLogCounters } from './flow-log.js';
 import type { IpAddress, Listener } from './load-balancer.js';
 
 export type HookChoice = 'auto' | 'xdp' | 'tc';
@@ -67,6 +68,7 @@ export interface Counters {
   /** Packets by enum reason, lower case without the prefix, e.g. `not_ours`. */
   readonly reasons: Readonly<Record<string, number>>;
   readonly eventsLost: number;
+  readonly log?: FlowLogCounters;
 }
 
 export interface FlowRecord {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The nouns: what both grammars (HAProxy and keepalived LVS) parse into. Values only.
 
+import type { LogTarget } from '../log/log-target.js';
+
 /** Canonical text of an address: dotted quad, or RFC 5952 lower-case IPv6. Only its parser makes one. */
 declare const brand: unique symbol;
 export type IpAddress = string & { readonly [brand]: 'IpAddress' };
@@ -85,6 +87,8 @@ export interface Listener {
   readonly pools: readonly Pool[];
   readonly engine: Engine;
   readonly reasons: readonly Reason[];
-  /** The `log-format` of the frontend, unparsed, or null when connection logging is off. */
+  /** HAProxy's format of a line per flow, quotes and escapes resolved; null when connection logging is off. */
   readonly logFormat: string | null;
+  /** Where these lines go. */
+  readonly logTargets?: readonly LogTarget[];
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The combined HAProxy config of a load balancer into the model (contract 4.2, 4.3).
+import type { LogTarget } from '../log/log-target.js';
 import { isName, splitBackendName } from '../model/ids.js';
 import type { IpAddress, Listener, Pool, Reason } from '../model/load-balancer.js';
 import { withEngine } from '../plan/offload.js';
@@ -7,6 +8,7 @@ import { ConfigRejected } from './config-rejected.js';
 import { defaultTimeouts, parseBackend, type Backend } from './haproxy-backend.js';
 import { refuseDanger } from './haproxy-danger.js';
 import type { AllowedPaths } from './haproxy-files.js';
+import { type ConfigLog, readLog } from './haproxy-log.js';
 import { parseFrontend, type Frontend } from './haproxy-frontend.js';
 import { lexHaproxy, type Line, type Section } from './haproxy-lexer.js';
 import { explainDirective } from './reasons.js';
@@ -31,6 +33,8 @@ export interface HaproxyConfig {
   /** In the order of the frontends; without the internal Prometheus one, as in the heartbeat. */
   readonly listeners: readonly Listener[];
   readonly sections: readonly Section[];
+  /** Where lines of flows go; empty with `no log`. */
+  readonly logTargets: readonly LogTarget[];
 }
 
 /**
@@ -46,6 +50,7 @@ export const parseHaproxyConfig = (text: string, options: HaproxyOptions = {}): 
   const { frontends, backends, inheritedObstacles } = readProxies(sections, limits);
   refuseSharedAddresses(frontends);
   const statsSocket = readStatsSocket(sections);
+  const log = readLog(sections);
   const loadBalancerId = readLoadBalancerId(text) ?? idOfSocket(statsSocket);
   const vips = frontends.flatMap((frontend) => frontend.vips.map(({ address }) => address));
   const localAddresses = new Set([...(options.localAddresses ?? []), ...vips]);
@@ -53,17 +58,19 @@ export const parseHaproxyConfig = (text: string, options: HaproxyOptions = {}): 
     loadBalancerId,
     statsSocket,
     sections,
+    logTargets: log.logTargets,
     listeners: frontends
       .filter(({ id }) => !isInternal(id))
       .map((frontend) => {
         const used = usedBackends(frontend, backends);
         return withEngine({
-          listener: joinListener(frontend, used, loadBalancerId),
+          listener: joinListener(frontend, used, { loadBalancerId, log }),
           obstacles: [
             ...frontend.obstacles,
             ...missingBackends(frontend, backends),
             ...used.flatMap(({ obstacles }) => obstacles),
             ...inheritedObstacles,
+            ...(frontend.logFormat === null ? [] : log.obstacles),
           ],
           remarks: [],
           localAddresses,
@@ -181,7 +188,7 @@ const missingBackends = (
 const joinListener = (
   frontend: Frontend,
   used: readonly Backend[],
-  loadBalancerId: string,
+  { loadBalancerId, log }: { readonly loadBalancerId: string; readonly log: ConfigLog },
 ): Parameters<typeof withEngine>[0]['listener'] => {
   const pools = used.map(({ pool }) => pool);
   const first = used.find(({ name }) => name === frontend.defaultBackend)?.pool;
@@ -201,7 +208,8 @@ const joinListener = (
     },
     defaultPool: first?.id ?? null,
     pools,
-    logFormat: frontend.logFormat,
+    logFormat: log.logTargets.length === 0 ? null : frontend.logFormat,
+    logTargets: log.logTargets,
   };
 };
 

@@ -40,7 +40,7 @@ export const parseFrontend = (section: Section, inherited: readonly Line[]): Fro
     otherBackends: body.flatMap(({ words }) =>
       words[0] === 'use_backend' ? words.slice(1, 2) : [],
     ),
-    logFormat: readLogFormat(last(lines, 'log-format')),
+    logFormat: last(lines, 'log-format')?.words[1] ?? null,
     obstacles: [
       ...(isHttp ? [{ code: 'http-mode', text: 'HTTP is balanced request by request' }] : []),
       ...binds.flatMap((bind) => bind.obstacles),
@@ -54,10 +54,6 @@ export const parseFrontend = (section: Section, inherited: readonly Line[]): Fro
 /** Null for 0, which HAProxy takes for no limit of this frontend's own. */
 const readMaxconn = ({ words, number }: Line): number | null =>
   readInteger(words[1], [0, 2 ** 31 - 1], { what: 'maxconn', line: number }) || null;
-
-/** As written, escapes and all: whoever renders the line has to know HAProxy's format anyway. */
-const readLogFormat = (line: Line | undefined): string | null =>
-  line === undefined ? null : line.raw.trim().replace(/^log-format[ \t]+/, '');
 
 /** Directives of contract 4.3.4 that a layer 4 listener honours, or on which it does not depend. */
 const isKnown = ({ words }: Line): boolean => {

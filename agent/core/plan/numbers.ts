@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Which number of the maps stands for which listener, pool and member. Values only; the shell stores them.
+import type { LogTarget } from '../log/log-target.js';
+import type { IdleSide } from '../log/termination.js';
 import { idleMsOf, type Part, type PartMember, type PartPool } from './parts.js';
 
 interface Numbered {
@@ -13,6 +15,13 @@ export interface NumberedListener extends Numbered {
   readonly idleMs: number;
   /** Where its flows are addressed to. */
   readonly vips: readonly string[];
+  /** How its flows are logged, also those that end after it has gone; absent: not at all. */
+  readonly log?: ListenerLog;
+}
+export interface ListenerLog {
+  readonly format: string;
+  readonly targets: readonly LogTarget[];
+  readonly idleSide: IdleSide;
 }
 export type NumberedPool = Numbered;
 export interface NumberedMember extends Numbered {
@@ -83,6 +92,16 @@ const numberOf = (table: Readonly<Record<string, Numbered>>, key: string): numbe
   return item.number;
 };
 
+const logOf = ({
+  logFormat,
+  logTargets = [],
+  timeouts,
+}: Part['listener']): Pick<NumberedListener, 'log'> => {
+  if (logFormat === null || logTargets.length === 0) return {};
+  const idleSide = timeouts.clientMs <= timeouts.serverMs ? 'c' : 's';
+  return { log: { format: logFormat, targets: logTargets, idleSide } };
+};
+
 /** Numbers for all parts, as few changes as possible from `previous`. Throws TableFullError. */
 export const assignNumbers = (
   previous: Numbers,
@@ -112,6 +131,7 @@ export const assignNumbers = (
       protocol: listener.protocol,
       idleMs: idleMsOf(listener),
       vips: vips.map(({ address }) => address),
+      ...logOf(listener),
     }),
   );
   const numberedPools = renumber(

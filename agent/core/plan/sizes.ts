@@ -17,6 +17,8 @@ export interface TableSizes {
   readonly interfaces: number;
   /** Bytes: a power of two and whole pages. */
   readonly events: number;
+  /** The same, of the ends of flows that wait for their line in the log: 136 each. */
+  readonly log_events: number;
   /** Lines of `cache4` and `cache6` per possible CPU; a power of two. */
   readonly cacheLines: number;
   /** Lines of `recent`; a power of two. */
@@ -74,6 +76,7 @@ export const tableSizes = (ramBytes: number, overrides: SizeOverrides = {}): Tab
     allowed: 65_536,
     interfaces: 256,
     events: MIB,
+    log_events: small ? MIB : 4 * MIB,
     cacheLines: small ? 2048 : ramBytes < LARGE_MACHINE ? 32_768 : 65_536,
     recentLines: small ? 8192 : 65_536,
     ...others,
@@ -81,6 +84,7 @@ export const tableSizes = (ramBytes: number, overrides: SizeOverrides = {}): Tab
   return {
     ...sizes,
     events: powerOfTwoPages(sizes.events),
+    log_events: powerOfTwoPages(sizes.log_events),
     cacheLines: powerOfTwo(sizes.cacheLines),
     recentLines: powerOfTwo(sizes.recentLines),
   };

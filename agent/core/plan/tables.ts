@@ -7,7 +7,7 @@ import { type Clock, secondsToStamps } from './clock.js';
 import { pack, packIndex } from './encode.js';
 import { constants, enums, structs } from './layout.gen.js';
 import { localBitmap, snatAddress, vipInterface } from './network.js';
-import type { NumberedMember, Numbers } from './numbers.js';
+import type { NumberedListener, NumberedMember, Numbers } from './numbers.js';
 import { type Part, type PartMember, type PartPool, partsOf } from './parts.js';
 import { poolRecord } from './persistence.js';
 import { type PoolPlan, poolSlots } from './slots.js';
@@ -94,11 +94,20 @@ const memberTable = (
   return table;
 };
 
+const logFlag = (numbered: NumberedListener | undefined): number =>
+  numbered?.log === undefined ? 0 : enums.listener_flag.LISTENER_LOG;
+
 const listenerFlags = (part: Part, wanted: WantedState): number =>
   (part.listener.enabled ? enums.listener_flag.LISTENER_LIVE : 0) |
   (part.listener.origin === 'lvs' ? enums.listener_flag.LISTENER_COUNT_PACKETS : 0) |
   (part.listener.protocol === 'UDP' ? enums.listener_flag.LISTENER_KEEP_PORT : 0) |
   (wanted.allowed === null ? 0 : enums.listener_flag.LISTENER_ACL);
+
+/** All zeros for a listener without a log. */
+const goneRecord = (gone: NumberedListener): Uint8Array => {
+  const flags = logFlag(gone);
+  return pack(structs.listener, flags === 0 ? {} : { flags, pool: constants.NO_POOL });
+};
 
 const poolPlan = (
   part: Part,
@@ -171,6 +180,9 @@ export const buildTables = (
   const listeners = new Map<string, Uint8Array>();
   const allowed = new Map<string, Uint8Array>();
   const services = new Map<string, Uint8Array>();
+  // Flows of a listener that is gone are still logged when they end.
+  for (const gone of Object.values(numbers.listeners))
+    if (!gone.live) listeners.set(indexKey(gone.number), goneRecord(gone));
   for (const part of parts) {
     const listener = numbers.listeners[part.key]?.number ?? 0;
     const pool = part.pool && (numbers.pools[part.pool.key]?.number ?? constants.NO_POOL);
@@ -181,7 +193,7 @@ export const buildTables = (
     listeners.set(
       indexKey(listener),
       pack(structs.listener, {
-        flags: listenerFlags(part, wanted),
+        flags: listenerFlags(part, wanted) | logFlag(numbers.listeners[part.key]),
         pool: pool ?? constants.NO_POOL,
         connection_limit: part.listener.connectionLimit ?? 0,
         connect_stamps: secondsToStamps(part.listener.timeouts.connectMs / 1000, options.clock),
