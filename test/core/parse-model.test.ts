@@ -129,11 +129,7 @@ t.test('values stay HTML-escaped, quotes and escapes are HAProxy’s', async (t)
       ['log-format', 'a b c#d', '&lt;&amp;&'],
     ],
   );
-  t.equal(
-    parseHaproxyConfig(text).listeners[0]?.logFormat,
-    'a b c#d',
-    'as HAProxy reads it',
-  );
+  t.equal(parseHaproxyConfig(text).listeners[0]?.logFormat, 'a b c#d', 'as HAProxy reads it');
 });
 
 const monitors: readonly (readonly [string, readonly string[], string, object | null])[] = [
