@@ -22,6 +22,9 @@ export class CommittedConfigs {
   readonly #parts: Pick<AmphoraParts, 'config' | 'store' | 'checks'>;
   readonly #byId = new Map<string, Committed>();
   readonly #missing = new Map<string, ReadonlySet<string>>();
+  /** Rendered once per change: who looks after health asks for their sockets several times a second. */
+  readonly #remainders = new Map<string, Remainder>();
+  #basePath = '';
 
   constructor(parts: Pick<AmphoraParts, 'config' | 'store' | 'checks'>) {
     this.#parts = parts;
@@ -33,6 +36,7 @@ export class CommittedConfigs {
 
   set(committed: Committed): void {
     this.#byId.set(committed.id, committed);
+    this.#remainders.clear();
   }
 
   get(id: string): Committed | undefined {
@@ -42,12 +46,14 @@ export class CommittedConfigs {
   delete(id: string): void {
     this.#byId.delete(id);
     this.#missing.delete(id);
+    this.#remainders.clear();
   }
 
   /** Certificate files of a load balancer that HAProxy must do without; empty for none. */
   setMissing(id: string, files: ReadonlySet<string>): void {
     if (files.size > 0) this.#missing.set(id, files);
     else this.#missing.delete(id);
+    this.#remainders.clear();
   }
 
   missing(id: string): ReadonlySet<string> {
@@ -80,7 +86,22 @@ export class CommittedConfigs {
 
   /** What is left of a load balancer for HAProxy: proxies of its listeners, checks of its members. */
   remainder(loadBalancerId: string): Remainder {
-    const { store, checks, config } = this.#parts;
+    const { basePath } = this.#parts.config();
+    if (basePath !== this.#basePath) this.#remainders.clear();
+    this.#basePath = basePath;
+    const known = this.#remainders.get(loadBalancerId);
+    if (known !== undefined) return known;
+    const made = this.#render(loadBalancerId, basePath);
+    this.#remainders.set(loadBalancerId, made);
+    return made;
+  }
+
+  duty(): Duty {
+    return dutyOf(this.all(), this.statsSockets(), this.#missing.size > 0);
+  }
+
+  #render(loadBalancerId: string, basePath: string): Remainder {
+    const { store, checks } = this.#parts;
     const own = this.#byId.get(loadBalancerId);
     const upload = own?.kind === 'haproxy' ? own.upload : null;
     const lvsListeners = this.all()
@@ -94,15 +115,11 @@ export class CommittedConfigs {
       lvsListeners,
       commands: checks.commands,
       privilegedChecks: lvsListeners.some(({ protocol }) => protocol === 'SCTP'),
-      basePath: config().basePath,
+      basePath,
       missingFiles: this.missing(loadBalancerId),
     });
     const statsSocket = upload?.statsSocket ?? store.statsSocket(loadBalancerId);
     return { loadBalancerId, text, statsSocket };
-  }
-
-  duty(): Duty {
-    return dutyOf(this.all(), this.statsSockets(), this.#missing.size > 0);
   }
 }
 
