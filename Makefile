@@ -4,6 +4,7 @@
 #   make check-kernels   the packet tables on Debian's 6.1 and 6.12 kernels, emulated
 #   make check-image     VM tests: the image under emulation, driven as a cloud and a controller do
 #   make bench           figures of the datapath beside nftables and HAProxy
+#   make bench-agent     figures of the agent beside Debian's octavia-agent
 #   make bench-pktgen    the datapath under the kernel's packet generator in the booted image, beside IPVS
 #   make image           the amphora image, build/amphora-x64-haproxy.qcow2 (root; installs what it needs)
 #   make install PREFIX=/usr/local DESTDIR=   runnable commands, nothing of the source tree needed
@@ -31,7 +32,7 @@ TOOLS := $(patsubst test/support/tools/%.c,build/tools/%,$(wildcard test/support
 # Hooks of the image elements, and scripts that they put into the image.
 ELEMENT_SCRIPTS := $(shell grep -rlE '^\#!/bin/(ba)?sh' elements)
 
-.PHONY: all build tools demo check check-kernels check-image bench bench-pktgen image install lint clean packages
+.PHONY: all build tools demo check check-kernels check-image bench bench-agent bench-pktgen image install lint clean packages
 all build: $(BPF_OBJECTS) $(ADDON) $(COMMANDS) dist/.stamp
 
 # The traffic tools of the tests, the demo and the bench.
@@ -67,7 +68,7 @@ build/commands/%: native/commands/%.c | build/.packages
 	@# HAProxy calls it as its own user, and SCTP wants a raw socket.
 	@case $@ in */amphora-health-checker) setcap cap_net_raw+ep $@ ;; esac
 
-dist/.stamp: tsconfig.json tsconfig.build.json $(SOURCES) node_modules/.package-lock.json
+dist/.stamp: tsconfig.json tsconfig.build.json .ci/bundle $(SOURCES) node_modules/.package-lock.json
 	npm run --silent build
 	@touch $@
 
@@ -84,7 +85,7 @@ layout: node_modules/.package-lock.json
 lint: node_modules/.package-lock.json
 	npm run --silent lint
 	npm run --silent typecheck
-	shellcheck $(wildcard .ci/* cloud-init/root/usr/libexec/* test/run test/demo/demo test/bench/bench test/bench/pktgen test/image/check test/image/packages test/kernels/check test/support/vm-init test/support/vm-reboot)
+	shellcheck $(wildcard .ci/* cloud-init/root/usr/libexec/* test/run test/demo/demo test/bench/bench test/bench/agent/bench test/bench/agent/image/usr/*/* test/bench/pktgen test/image/check test/image/packages test/kernels/check test/support/vm-init test/support/vm-reboot)
 	shellcheck --exclude=SC2154 $(ELEMENT_SCRIPTS)
 
 check: build tools
@@ -95,6 +96,9 @@ demo: build tools
 
 bench: build tools
 	bash test/bench/bench
+
+bench-agent: build tools build/bundle/.stamp
+	bash test/bench/agent/bench
 
 # Boots the image; builds it where there is none.
 check-image: build tools build/bundle/.stamp

@@ -24,7 +24,6 @@ export class CommittedConfigs {
   readonly #missing = new Map<string, ReadonlySet<string>>();
   /** Rendered once per change: who looks after health asks for their sockets several times a second. */
   readonly #remainders = new Map<string, Remainder>();
-  #basePath = '';
 
   constructor(parts: Pick<AmphoraParts, 'config' | 'store' | 'checks'>) {
     this.#parts = parts;
@@ -86,12 +85,9 @@ export class CommittedConfigs {
 
   /** What is left of a load balancer for HAProxy: proxies of its listeners, checks of its members. */
   remainder(loadBalancerId: string): Remainder {
-    const { basePath } = this.#parts.config();
-    if (basePath !== this.#basePath) this.#remainders.clear();
-    this.#basePath = basePath;
     const known = this.#remainders.get(loadBalancerId);
     if (known !== undefined) return known;
-    const made = this.#render(loadBalancerId, basePath);
+    const made = this.#render(loadBalancerId);
     this.#remainders.set(loadBalancerId, made);
     return made;
   }
@@ -100,8 +96,8 @@ export class CommittedConfigs {
     return dutyOf(this.all(), this.statsSockets(), this.#missing.size > 0);
   }
 
-  #render(loadBalancerId: string, basePath: string): Remainder {
-    const { store, checks } = this.#parts;
+  #render(loadBalancerId: string): Remainder {
+    const { store, checks, config } = this.#parts;
     const own = this.#byId.get(loadBalancerId);
     const upload = own?.kind === 'haproxy' ? own.upload : null;
     const lvsListeners = this.all()
@@ -115,7 +111,7 @@ export class CommittedConfigs {
       lvsListeners,
       commands: checks.commands,
       privilegedChecks: lvsListeners.some(({ protocol }) => protocol === 'SCTP'),
-      basePath,
+      basePath: config().basePath,
       missingFiles: this.missing(loadBalancerId),
     });
     const statsSocket = upload?.statsSocket ?? store.statsSocket(loadBalancerId);

@@ -16,6 +16,10 @@ export interface VmOptions {
   readonly options?: readonly string[];
   /** The VM outlives this process. */
   readonly keep?: boolean;
+  /** Directories whose etc, var and usr lie over the machine's; with any, the VM has systemd's commands. */
+  readonly images?: readonly string[];
+  /** The agent, if it is not ours as compiled; the config file follows it. */
+  readonly agent?: readonly string[];
 }
 
 /** Where the compiled agent lies; a test may name another with AMPHORA_AGENT. */
@@ -27,12 +31,19 @@ export class AmphoraVm {
   readonly #init: number;
   readonly #holder: ChildProcess;
   readonly #logFile: string;
+  readonly #command: readonly string[];
   #agent: ChildProcess | null = null;
 
-  private constructor(world: World, holder: ChildProcess, init: number) {
+  private constructor(
+    world: World,
+    holder: ChildProcess,
+    init: number,
+    command: readonly string[] = [process.execPath, AGENT],
+  ) {
     this.#world = world;
     this.#holder = holder;
     this.#init = init;
+    this.#command = command;
     this.#logFile = join(world.directory, 'agent.log');
   }
 
@@ -41,7 +52,7 @@ export class AmphoraVm {
     const script = inCheckout('test/support/vm-init');
     const unshare = [
       ...['unshare', '--mount', '--pid', '--fork', '--kill-child=SIGKILL', '--mount-proc'],
-      ...['--propagation', 'private', 'bash', script],
+      ...['--propagation', 'private', 'bash', script, ...(options.images ?? [])],
     ];
     const bound = options.keep === true ? [] : ['setpriv', '--pdeathsig', 'KILL'];
     const command = ['nsenter', `--net=${world.amphora.path}`, '--', ...bound, ...unshare];
@@ -54,7 +65,7 @@ export class AmphoraVm {
     if (!holder.stdout) throw new Error('the VM has no output');
     const [words] = (await once(holder.stdout, 'data')) as [Buffer];
     if (!words.toString().startsWith('ready')) throw new Error(`VM: ${words.toString()}`);
-    const vm = new AmphoraVm(world, holder, await childOf(holder.pid ?? 0));
+    const vm = new AmphoraVm(world, holder, await childOf(holder.pid ?? 0), options.agent);
     vm.#deliver(options);
     return vm;
   }
@@ -93,7 +104,7 @@ export class AmphoraVm {
 
   startAgent(keep = false): void {
     const log = openSync(this.#logFile, 'a');
-    const args = [...this.#enter(), process.execPath, AGENT];
+    const args = [...this.#enter(), ...this.#command];
     this.#agent = spawn('nsenter', [...args, '--config-file', '/etc/octavia/amphora-agent.conf'], {
       stdio: ['ignore', log, log],
       detached: keep,
@@ -144,7 +155,9 @@ export class AmphoraVm {
         /^controller_ip_port_list = .*$/m,
         `controller_ip_port_list = ${MANAGEMENT.controller}:5555`,
       )
-      .concat(`\n\n[amphora_xdp]\nhook = ${options.hook}\nservices = supervisor\n`)
+      .concat(
+        `\n\n[amphora_xdp]\nhook = ${options.hook}\nservices = ${options.images ? 'systemd' : 'supervisor'}\n`,
+      )
       .concat((options.options ?? []).map((line) => `${line}\n`).join(''));
     writeFileSync(this.path('/etc/octavia/amphora-agent.conf'), config);
     for (const file of ['server.pem', 'client_ca.pem']) {
