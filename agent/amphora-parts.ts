@@ -18,7 +18,10 @@ export interface AmphoraParts {
   readonly config: () => AgentConfig;
   readonly store: Store;
   readonly dataplane: Dataplane;
-  readonly network: Pick<Network, 'prepare' | 'plugVip' | 'plugNetwork' | 'interfaceOf'> & {
+  readonly network: Pick<
+    Network,
+    'prepare' | 'plugVip' | 'plugNetwork' | 'interfaceOf' | 'putRules'
+  > & {
     /** Interfaces now, and whether one of them is an SR-IOV port. */
     readonly read: () => Promise<{
       readonly interfaces: readonly DatapathInterface[];

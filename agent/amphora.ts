@@ -129,6 +129,7 @@ export class Amphora {
     return this.#queue.run(async () => {
       await this.#parts.store.saveRules(rules);
       await this.#projection.apply();
+      await this.#parts.network.putRules(rules); // of what the datapath leaves to the kernel
     });
   }
 

@@ -132,6 +132,7 @@ const watchedNetwork = (network: Network, { xdp }: AgentConfig) => {
     plugVip: network.plugVip.bind(network),
     plugNetwork: network.plugNetwork.bind(network),
     interfaceOf: network.interfaceOf.bind(network),
+    putRules: network.putRules.bind(network),
     read: async () => ({
       interfaces: await interfaces.of(await network.links()),
       hasSriov: await network.hasSriov(),

@@ -8,7 +8,7 @@ import { pino } from 'pino';
 import { readAgentConfig } from '../config.js';
 import { textOf } from '../errors.js';
 import { type InterfaceAction, changeInterfaces } from '../shell/change-interfaces.js';
-import { Network } from '../shell/network.js';
+import { Network, firewallFile } from '../shell/network.js';
 
 const USAGE = 'usage: amphora-interface [--config-file FILE] up|down NAME|all\n';
 const log = pino({ level: 'warn' }, pino.destination({ fd: 2, sync: true }));
@@ -47,7 +47,12 @@ try {
       log,
     }).prepare();
   } else {
-    const options = { netns: '/proc/self/ns/net', directory: config.networkDirectory, log };
+    const options = {
+      netns: '/proc/self/ns/net',
+      directory: config.networkDirectory,
+      firewallFile: firewallFile(config.xdp.pluggedInterfacesFile),
+      log,
+    };
     await changeInterfaces(options, call.action, call.name);
   }
 } catch (error) {

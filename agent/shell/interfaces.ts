@@ -7,6 +7,7 @@ import type { FastifyBaseLogger } from 'fastify';
 import { type InterfaceCommands, diffInterface } from '../core/network/interface-diff.js';
 import type { InterfaceFile } from '../core/network/interface-file.js';
 import { isMissing, writeFileAtomic } from './files.js';
+import { loadFirewall } from './firewall.js';
 import { type Link, ipBatch, readLinks, readRoutes, readRules } from './ip.js';
 import { prepareInterface } from './namespace.js';
 import { run } from './run.js';
@@ -14,8 +15,13 @@ import { run } from './run.js';
 export interface InterfaceOptions {
   readonly netns: string;
   readonly directory: string;
+  /** nft script of SR-IOV ports. */
+  readonly firewallFile: string;
   readonly log: FastifyBaseLogger;
 }
+
+/** The VIP interface has this name whatever it was before (contract P19). */
+export const VIP_INTERFACE = 'eth1';
 
 /** The controller waits 60 s for an answer (contract P14), so duplicate detection gets half of it. */
 const DAD_TIMEOUT_MS = 30_000;
@@ -60,6 +66,10 @@ const parseInterfaceFile = (text: string): InterfaceFile => {
 export const bringUp = async (options: InterfaceOptions, file: InterfaceFile): Promise<void> => {
   const { netns, log } = options;
   const link = await findLink(netns, file.name);
+  // Before it comes up: nothing else guards such a port (contract P29).
+  if (file.is_sriov) {
+    await loadFirewall({ netns, file: options.firewallFile, vipInterface: VIP_INTERFACE });
+  }
   await prepareInterface(netns, file.name);
   await setAutoconfiguration(netns, file);
   if (!link.isUp) await raiseLink(netns, file);

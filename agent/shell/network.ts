@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The namespace's interfaces: plugged, restored after a restart, and read for the datapath.
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { FastifyBaseLogger } from 'fastify';
 import { AgentError, textOf } from '../errors.js';
 import type { IpAddress } from '../core/model/load-balancer.js';
@@ -13,8 +13,10 @@ import {
   vipInterfaceFile,
 } from '../core/network/interface-file.js';
 import type { NetworkPlug, VipPlug } from '../core/network/plug-body.js';
+import type { FirewallRule } from '../core/network/rules.js';
 import { readIfPresent, writeFileAtomic } from './files.js';
-import { bringUp, readInterfaceFiles, saveInterfaceFile } from './interfaces.js';
+import { replaceFirewall } from './firewall.js';
+import { VIP_INTERFACE, bringUp, readInterfaceFiles, saveInterfaceFile } from './interfaces.js';
 import { type Link, ipJson, readLinks } from './ip.js';
 import { announceAddresses } from './announce.js';
 import { namespacePath, prepareNamespace } from './namespace.js';
@@ -34,9 +36,6 @@ export interface NetworkOptions {
 export type NetworkCounters = Readonly<
   Record<string, { readonly network_tx: number; readonly network_rx: number }>
 >;
-
-/** The VIP interface has this name whatever it was before (contract P19). */
-const VIP_INTERFACE = 'eth1';
 
 /** Owner of everything about interfaces. Not serialised: the amphora's queue is. */
 export class Network {
@@ -122,6 +121,12 @@ export class Network {
     return files.some((file) => file.is_sriov);
   }
 
+  /** The kernel's half of the rules; throws when they cannot be loaded. */
+  putRules(rules: readonly FirewallRule[]): Promise<void> {
+    const file = firewallFile(this.#options.pluggedInterfacesFile);
+    return replaceFirewall({ netns: this.netns, file, vipInterface: VIP_INTERFACE }, rules);
+  }
+
   /** Interfaces that have a file, by name: true while a link of that name is up and its file asks for DHCP. */
   async dhcpWishes(): Promise<Map<string, boolean>> {
     const up = new Set((await this.links()).filter(({ isUp }) => isUp).map(({ name }) => name));
@@ -153,7 +158,8 @@ export class Network {
   }
 
   #interfaceOptions() {
-    return { netns: this.netns, directory: this.#options.directory, log: this.#options.log };
+    const { directory, pluggedInterfacesFile, log } = this.#options;
+    return { netns: this.netns, directory, firewallFile: firewallFile(pluggedInterfacesFile), log };
   }
 
   async #findOutside(mac: string): Promise<Link> {
@@ -251,6 +257,10 @@ export class Network {
     return merged;
   }
 }
+
+/** Beside the list of plugged interfaces: the reference has both at fixed places in one directory. */
+export const firewallFile = (pluggedInterfacesFile: string): string =>
+  join(dirname(pluggedInterfacesFile), 'nftables-vip.rules');
 
 /** The lowest free name from eth2 on. */
 const freeName = (links: readonly Link[]): string => {

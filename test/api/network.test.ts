@@ -57,7 +57,7 @@ const veth = (name = '', mac: string): void => {
 };
 
 /** A namespace that is deleted lets its links go a little later: each test has names of its own. */
-const names = ['a', 'b', 'c', 'd'].map((letter) => `a${letter}${process.pid}`);
+const names = ['a', 'b', 'c', 'd', 'e'].map((letter) => `a${letter}${process.pid}`);
 t.teardown(() => {
   if (existsSync(`/var/run/netns/${NAMESPACE}`)) ip('netns', 'delete', NAMESPACE);
   // with the namespace its veths are gone, and their peers with them; what was never moved is not
@@ -172,6 +172,25 @@ t.test('plug, plug again, re-plug, restart, detach', async (t) => {
   inside('link', 'delete', 'eth2');
   await networkIn(directory).prepare();
   t.strictSame(await addressesOf(network, 'eth2'), [], 'a detached port is no error');
+});
+
+t.test('an endless duplicate detection is given up while the controller still waits', async (t) => {
+  const directory = t.testdir();
+  ip('netns', 'delete', NAMESPACE);
+  const network = networkIn(directory);
+  await network.prepare();
+  const nsenter = [`--net=${network.netns}`, '--'];
+  const setting = 'net.ipv6.conf.default.dad_transmits=300'; // a second each
+  execFileSync('nsenter', [...nsenter, 'sysctl', '-qw', setting]);
+  veth(names[4], VIP_MAC);
+  const began = Date.now();
+  const plug = network.plugVip(parseVipPlug('192.0.2.10', VIP), true);
+  // Meanwhile HAProxy may bind the VIP already (contract P26).
+  const bind = `require('net').createServer().listen(80, '2001:db8::10', () => process.exit(0))`;
+  execFileSync('nsenter', [...nsenter, process.execPath, '-e', bind]);
+  await t.rejects(plug, { code: 'NETWORK_FAILED', body: { details: /still tentative/ } });
+  t.ok(Date.now() - began < 50_000, 'well below 60 s (contract P14)');
+  t.equal(await network.interfaceOf('192.0.2.10' as IpAddress), 'eth1', 'IPv4 is there');
 });
 
 t.test('in active/standby the VIP is left to keepalived', async (t) => {

@@ -84,6 +84,9 @@ export class RecordingNetwork {
   plugNetwork(plug: NetworkPlug) {
     return this.#plug(plug, 'Plugged on interface eth2');
   }
+  putRules() {
+    return Promise.resolve();
+  }
   interfaceOf(address: IpAddress) {
     const found = this.interfaces.find((one) =>
       one.addresses.some((own) => own.address === address),

@@ -5,6 +5,7 @@ import { makeBed } from '../support/bed.js';
 import type { ListenerSpec } from '../support/load-balancer-config.js';
 import { VIP, type MemberName } from '../support/topology.js';
 import { datagrams, Flows, transfer } from '../support/traffic.js';
+import { sleep } from '../support/run.js';
 
 const on = (port: number, ...members: MemberName[]): ListenerSpec => ({
   fixture: 'a01-tcp',
@@ -132,6 +133,24 @@ t.test('members in all places', async (t) => {
       pauseMs: 200,
     });
     t.ok(result.refused > 0, 'the ICMP error was translated back', result);
+  });
+
+  t.test('answers leave by the table of the VIP, whatever the main one says', async (t) => {
+    const { vm } = bed;
+    const main = await vm.execTenant('ip', '-4', 'route', 'show', 'default');
+    t.match(main, 'default via 10.0.0.1');
+    while ((await vm.execTenant('ip', '-4', 'route', 'show', 'default')) !== '') {
+      await vm.execTenant('ip', '-4', 'route', 'del', 'default');
+    }
+    await sleep(700); // the agent has heard of it by then
+    const spec = {
+      address: VIP.v4,
+      port: 8003,
+      direction: 'get',
+      count: 4,
+      bytes: 10_000,
+    } as const;
+    t.match(await transfer(client, spec), { complete: 4 });
   });
 
   t.test('no checksum was wrong at either end', async (t) => {

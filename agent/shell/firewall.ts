@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+// The rule file of SR-IOV ports and its way into the kernel (contract 5.8).
+import { renderFirewall } from '../core/network/firewall.js';
+import type { FirewallRule } from '../core/network/rules.js';
+import { readIfPresent, writeFileAtomic } from './files.js';
+import { run } from './run.js';
+
+export interface FirewallOptions {
+  /** Path of the namespace. */
+  readonly netns: string;
+  readonly file: string;
+  /** Name of the VIP's interface. */
+  readonly vipInterface: string;
+}
+
+/** Before an SR-IOV port comes up: the rules of the file, or none but what a port needs. Throws when nft does. */
+export const loadFirewall = async (options: FirewallOptions): Promise<void> => {
+  if ((await readIfPresent(options.file)) === null) await write(options, null);
+  await run('nft', ['-f', options.file], { netns: options.netns });
+};
+
+/** The whole set, in one step. Throws when nft does; the file then has what should be in force. */
+export const replaceFirewall = async (
+  options: FirewallOptions,
+  rules: readonly FirewallRule[],
+): Promise<void> => {
+  await write(options, rules);
+  await loadFirewall(options);
+};
+
+const write = (
+  { file, vipInterface }: FirewallOptions,
+  rules: readonly FirewallRule[] | null,
+): Promise<void> => writeFileAtomic(file, renderFirewall(rules, vipInterface), 0o600);
