@@ -11,6 +11,7 @@ const A01 = 'a01-tcp/haproxy-08d76b82-11.0.0.cfg';
 const A05 = 'a05-hm-tcp/haproxy-e81b8d50-11.0.0.cfg';
 const A16 = 'a16-http/haproxy-55a1b864-11.0.0.cfg';
 const A27 = 'a27-terminated/haproxy-54c85504-11.0.0.cfg';
+const VRRP = 'a35-active-standby/vrrp-3807b70b-11.0.0.conf';
 const A37 = 'a37-udp-hm-persist/lvs-c7797615-11.0.0.conf';
 
 const put = async ({ app }: Bed, text: string, id = LB) => {
@@ -151,7 +152,11 @@ t.test('certificates that a boot took away cost their own listener only', async 
     haproxy.brought.at(-1)?.text?.match(/^frontend/gm)?.length ?? 0;
   const script = `${directory}/lib/vrrp/check_scripts/haproxy_check_script.sh`;
   const check = (): string => readFileSync(script, 'utf8');
-  await bed.app.inject({ method: 'PUT', url: '/1.0/vrrp/upload', payload: 'vrrp' });
+  await bed.app.inject({
+    method: 'PUT',
+    url: '/1.0/vrrp/upload',
+    payload: upload(directory, VRRP),
+  });
   await place(bed);
   await put(bed, text, id);
   t.equal(await act(bed, 'reload', id), 202);

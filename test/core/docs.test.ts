@@ -65,3 +65,22 @@ t.test('no document links to a file that is not there', (t) => {
       t.ok(existsSync(join(root, file, '..', link)), `${file}: ${link}`);
   t.end();
 });
+
+t.test('each of the 67 pitfalls is held by tests that exist', (t) => {
+  const rows = [...read('docs/pitfalls.md').matchAll(/^\| P(\d+) \|(.*)\|$/gm)];
+  const numbers = rows.map(([, number = '']) => Number(number));
+  t.strictSame(
+    numbers,
+    Array.from({ length: 67 }, (_, i) => i + 1),
+  );
+  for (const [, number = '', cells = ''] of rows) {
+    const named = [...cells.matchAll(/`(test\/[\w./-]+)` "([^"]+)"/g)];
+    t.ok(named.length > 0, `P${number} names a test`);
+    for (const [, file = '', title = ''] of named) {
+      const source = existsSync(join(root, file)) ? read(file) : '';
+      const found = ["'", '"', '`'].some((quote) => source.includes(`${quote}${title}${quote}`));
+      t.ok(found, `P${number}: ${file} "${title}"`);
+    }
+  }
+  t.end();
+});
