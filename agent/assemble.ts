@@ -59,7 +59,11 @@ export const assemble = async (
     form: xdp.services,
     netns,
     unitDirectory: xdp.unitDirectory,
-    netnsUnit: renderNetnsUnit(xdp.networkNamespace, prepareCommand(config.file)),
+    netnsUnit: renderNetnsUnit({
+      namespace: xdp.networkNamespace,
+      prepare: prepareCommand(config.file),
+      pluggedInterfacesFile: xdp.pluggedInterfacesFile,
+    }),
     logDirectory: join(xdp.runDirectory, 'log'),
     log,
   });

@@ -15,6 +15,7 @@ import { writeFileAtomic } from './shell/files.js';
 import type { Haproxy } from './shell/haproxy.js';
 import { HealthWatch } from './shell/health.js';
 import { HeartbeatSender } from './shell/heartbeat.js';
+import type { ServiceManager } from './shell/service-manager.js';
 import { loadPair } from './shell/tls.js';
 import { Watcher } from './shell/watcher.js';
 
@@ -28,11 +29,17 @@ export interface Agent {
 export const createLog = (): FastifyBaseLogger =>
   pino({ redact: ['heartbeatKey', '*.heartbeatKey', '*.key', '*.cert'] });
 
-/** Resolves when the API is bound. Waits as long as files of the boot are missing. */
-export const startAgent = async (file: string, log: FastifyBaseLogger): Promise<Agent> => {
-  let config = await awaitStart(() => readAgentConfig(file), log);
+/** Resolves when the API is bound. Waits as long as files of the boot are missing, and says so to `manager`. */
+export const startAgent = async (
+  file: string,
+  log: FastifyBaseLogger,
+  manager?: ServiceManager,
+): Promise<Agent> => {
+  // A service that waits is up: whoever started it may be the one who brings the files.
+  const onMissing = (missing: string): void => manager?.ready(`waiting: ${missing}`);
+  let config = await awaitStart(() => readAgentConfig(file), log, onMissing);
   const pair = { cert: config.serverCert, ca: config.serverCa };
-  await awaitStart(() => loadPair(pair), log);
+  await awaitStart(() => loadPair(pair), log, onMissing);
   log.level = config.debug ? 'debug' : 'info';
 
   const assembly = await assemble(() => config, log);
@@ -86,6 +93,7 @@ export const startAgent = async (file: string, log: FastifyBaseLogger): Promise<
   void heartbeat.run();
   const address = app.server.address();
   const port = typeof address === 'object' && address !== null ? address.port : config.bindPort;
+  manager?.ready(`serving on port ${port}`);
   log.info({ host: config.bindHost, port }, 'agent ready');
   return {
     port,

@@ -3,6 +3,7 @@
 // amphora-agent --config-file FILE: the agent inside an amphora.
 import { parseArgs } from 'node:util';
 import { createLog, startAgent } from '../main.js';
+import { serviceManager } from '../shell/service-manager.js';
 
 const usage = `amphora-agent [--config-file FILE]
 
@@ -32,13 +33,15 @@ const readArguments = (): string => {
 const file = readArguments();
 process.title = 'amphora-agent'; // what ps and top call it
 const log = createLog();
-const agent = await startAgent(file, log).catch((error: unknown) => {
+const manager = serviceManager(process.env, log);
+const agent = await startAgent(file, log, manager).catch((error: unknown) => {
   log.fatal({ err: error }, 'agent could not start');
   process.exit(1); // whoever started it starts it again
 });
 
 const stop = (signal: NodeJS.Signals): void => {
   log.info({ signal }, 'stopping');
+  manager.stopping();
   agent.stop().then(
     () => process.exit(0),
     (error: unknown) => {

@@ -1,10 +1,12 @@
 #!/usr/bin/env node
 // SPDX-License-Identifier: Apache-2.0
 // prometheus-proxy: HAProxy's metrics and the datapath's under Octavia's names, on 127.0.0.1:9102 of the namespace
-// that it runs in (contract 8.1). The installed command waits for that namespace and enters it.
+// that it runs in (contract 8.1). The installed command waits for that namespace and enters it. Under a socket unit it
+// runs from the first scrape on, and with --idle-seconds while it is scraped.
 import { parseArgs } from 'node:util';
 import type { Counters } from '../core/model/dataplane.js';
 import type { Status } from '../core/report/status.js';
+import { activatedSocket, watchIdle } from '../shell/activation.js';
 import { METRICS_PORT, EXPORTER_PORT } from '../shell/metrics-service.js';
 import { metricsServer } from '../shell/metrics-server.js';
 import { askOnce, socketOption } from './ctl-client.js';
@@ -14,6 +16,7 @@ const { values } = parseArgs({
     ...socketOption,
     // The agent's supervisor knows its daemons by this word of their command line.
     'pid-file': { type: 'string' },
+    'idle-seconds': { type: 'string' },
   },
 });
 
@@ -32,12 +35,15 @@ server.on('error', (error) => {
   process.stderr.write(`prometheus-proxy: ${error.message}\n`);
   process.exit(1); // whoever started it starts it again
 });
-server.listen(METRICS_PORT, '127.0.0.1', () => {
+const stop = (): void => {
+  server.close();
+  server.closeAllConnections();
+};
+const socket = activatedSocket(process.env, process.pid);
+const place = socket === null ? { port: METRICS_PORT, host: '127.0.0.1' } : { fd: socket };
+server.listen(place, () => {
   process.stdout.write(`Now serving on port ${METRICS_PORT}\n`);
 });
-for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-  process.once(signal, () => {
-    server.close();
-    server.closeAllConnections();
-  });
-}
+const idleSeconds = Number(values['idle-seconds'] ?? 0);
+if (socket !== null && idleSeconds > 0) watchIdle(server, idleSeconds * 1000, stop);
+for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, stop);

@@ -6,10 +6,11 @@ import { textOf } from '../errors.js';
 
 const PAUSE_MS = 1000;
 
-/** Repeats `read` until it succeeds, and says what is missing whenever that changes. */
+/** Repeats `read` until it succeeds, and says what is missing whenever that changes, also to `onMissing`. */
 export const awaitStart = async <Value>(
   read: () => Promise<Value> | Value,
   log: FastifyBaseLogger,
+  onMissing: (missing: string) => void = () => undefined,
 ): Promise<Value> => {
   let said = '';
   for (;;) {
@@ -17,7 +18,10 @@ export const awaitStart = async <Value>(
       return await read();
     } catch (error) {
       const missing = textOf(error);
-      if (missing !== said) log.warn({ missing }, 'not ready to start, waiting');
+      if (missing !== said) {
+        log.warn({ missing }, 'not ready to start, waiting');
+        onMissing(missing);
+      }
       said = missing;
       await sleep(PAUSE_MS);
     }

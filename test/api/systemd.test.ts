@@ -34,7 +34,11 @@ case $1 in is-active) [ -e "${directory}/active" ] ;; *) ! [ -e "${directory}/re
     rmSync(log, { force: true });
     return text.split('\n').filter((line) => line !== '');
   };
-  const netnsUnit = renderNetnsUnit('amphora-haproxy', ['/usr/bin/node', '/a b.js', 'prepare']);
+  const netnsUnit = renderNetnsUnit({
+    namespace: 'amphora-haproxy',
+    prepare: ['/usr/bin/node', '/a b.js', 'prepare'],
+    pluggedInterfacesFile: '/var/lib/octavia/plugged_interfaces',
+  });
   return { systemd: new Systemd({ unitDirectory, netnsUnit }), calls, unitDirectory };
 };
 
@@ -48,7 +52,7 @@ t.test('units are written once, and again when their text changes', async (t) =>
   t.strictSame([statSync(unit).mode & 0o777, statSync(netns).mode & 0o777], [0o644, 0o644]);
   const text = readFileSync(netns, 'utf8');
   t.match(text, /^RemainAfterExit=yes$/m);
-  t.match(text, /^ExecStart=-\/usr\/bin\/node "\/a b.js" prepare$/m);
+  t.match(text, / \/var\/lib\/octavia\/plugged_interfaces \/usr\/bin\/node "\/a b.js" prepare$/m);
   await systemd.start(service);
   const start = ['enable octavia-keepalived.service', 'start octavia-keepalived.service'];
   t.strictSame(calls(), start, 'nothing to reload');

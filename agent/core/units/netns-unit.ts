@@ -4,13 +4,25 @@ import { unitWord } from './unit-word.js';
 
 export const NETNS_UNIT = 'amphora-netns.service';
 
+export interface NetnsUnit {
+  readonly namespace: string;
+  /** The command line that makes the namespace and brings every plugged interface to what its file says. */
+  readonly prepare: readonly string[];
+  readonly pluggedInterfacesFile: string;
+}
+
 /**
- * Its text. `prepare`: the command line that makes the namespace and brings every plugged interface to what its
- * file says; it comes last because `sysctl --system` sets a port range that is ours to narrow (contract P65).
+ * Its text. `prepare` comes last because `sysctl --system` sets a port range that is ours to narrow (contract P65),
+ * and only where a port was plugged before: the agent does the same, and a first boot need not start Node twice.
  * At boot this may run before the agent, and while the agent runs it changes nothing.
  */
-export const renderNetnsUnit = (namespace: string, prepare: readonly string[]): string => {
+export const renderNetnsUnit = ({
+  namespace,
+  prepare,
+  pluggedInterfacesFile,
+}: NetnsUnit): string => {
   const inside = `/sbin/ip netns exec ${namespace}`;
+  const words = [pluggedInterfacesFile, ...prepare].map(unitWord).join(' ');
   return `# Made by amphora-agent: changes here are lost.
 [Unit]
 Description=Configure ${namespace} network namespace
@@ -19,8 +31,9 @@ StopWhenUnneeded=true
 [Service]
 Type=oneshot
 RemainAfterExit=yes
+StandardOutput=null
 ExecStart=-/sbin/ip netns add ${namespace}
 ExecStart=-${inside} sysctl --system
-ExecStart=-${prepare.map(unitWord).join(' ')}
+ExecStart=-/bin/sh -c 'test ! -s "$$0" || exec "$$@"' ${words}
 `;
 };
