@@ -9,10 +9,17 @@ export interface ServiceManager {
   stopping(): void;
 }
 
-type Send = (path: string, state: string) => void;
+/** Resolves to what went wrong, or null. */
+type Send = (path: string, state: string) => Promise<string | null>;
+
+const sendDatagram: Send = async (path, state) => {
+  const bytes = Buffer.from(state);
+  const lengths = Uint32Array.of(bytes.length);
+  return (await addon.sendDatagrams(path, bytes, lengths, SEND_TIMEOUT_MS)).code;
+};
 
 const MICROSECONDS_PER_MS = 1000;
-/** A manager that does not read must not hold the event loop for long. */
+/** A manager that does not read in that time has missed it. */
 const SEND_TIMEOUT_MS = 100;
 /** Pings per watchdog period: one may be late. */
 const PINGS = 3;
@@ -24,10 +31,7 @@ const PINGS = 3;
 export const serviceManager = (
   environment: NodeJS.ProcessEnv,
   log: FastifyBaseLogger,
-  send: Send = (path, state) => {
-    const bytes = Buffer.from(state);
-    addon.sendDatagrams(path, bytes, Uint32Array.of(bytes.length), SEND_TIMEOUT_MS);
-  },
+  send: Send = sendDatagram,
 ): ServiceManager => {
   const { NOTIFY_SOCKET: socket, WATCHDOG_USEC: period } = environment;
   // Children of ours are not the service.
@@ -38,11 +42,10 @@ export const serviceManager = (
     return { ready: () => undefined, stopping: () => undefined };
   }
   const tell = (state: string): void => {
-    try {
-      send(socket, state);
-    } catch (error) {
-      log.warn({ err: error }, 'service manager not told');
-    }
+    const complain = (problem: unknown): void => {
+      if (problem !== null) log.warn({ problem: String(problem) }, 'service manager not told');
+    };
+    send(socket, state).then(complain, complain);
   };
   let timer: NodeJS.Timeout | null = null;
   return {

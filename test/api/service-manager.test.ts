@@ -10,7 +10,10 @@ const log = pino({ enabled: false });
 
 const makeManager = (environment: NodeJS.ProcessEnv) => {
   const sent: string[] = [];
-  const manager = serviceManager(environment, log, (path, state) => sent.push(`${path} ${state}`));
+  const manager = serviceManager(environment, log, (path, state) => {
+    sent.push(`${path} ${state}`);
+    return Promise.resolve(null);
+  });
   return { manager, sent };
 };
 
