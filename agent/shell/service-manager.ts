@@ -42,10 +42,14 @@ export const serviceManager = (
     return { ready: () => undefined, stopping: () => undefined };
   }
   const tell = (state: string): void => {
-    const complain = (problem: unknown): void => {
-      if (problem !== null) log.warn({ problem: String(problem) }, 'service manager not told');
-    };
-    send(socket, state).then(complain, complain);
+    send(socket, state).then(
+      (code) => {
+        if (code !== null) log.warn({ code }, 'service manager not told');
+      },
+      (error: unknown) => {
+        log.warn({ err: error }, 'service manager not told');
+      },
+    );
   };
   let timer: NodeJS.Timeout | null = null;
   return {
