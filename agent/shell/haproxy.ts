@@ -5,6 +5,7 @@ import { access } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { FastifyBaseLogger } from 'fastify';
+import { capConnections } from '../core/render/connection-cap.js';
 import { renderHaproxyUnit } from '../core/units/haproxy-unit.js';
 import { AgentError, textOf } from '../errors.js';
 import { readIfPresent, removePath, writeFileAtomic } from './files.js';
@@ -36,9 +37,6 @@ export type Outcome = 'started' | 'reloaded' | 'unchanged' | 'stopped' | 'idle';
 
 const READY_TIMEOUT_MS = 10_000;
 const TELL_AGAIN_MS = 2000;
-/** Both sides of a connection and a share of a pipe, as HAProxy 2.6 counts. */
-const FILES_PER_CONNECTION = 2.6;
-const SPARE_FILES = 1000;
 
 export class Haproxy {
   readonly #options: HaproxyOptions;
@@ -66,7 +64,7 @@ export class Haproxy {
    */
   async bring(remainder: Remainder, action: 'start' | 'reload', asked: boolean): Promise<Outcome> {
     try {
-      return await this.#bring(remainder, asked);
+      return await this.#bring(await this.#affordable(remainder), asked);
     } catch (error) {
       const details = detailsOf(error);
       const message = `Error ${action}ing haproxy`;
@@ -75,7 +73,8 @@ export class Haproxy {
   }
 
   /** Takes over what an earlier agent left running; starts or stops it where that is not what is wanted. */
-  async adopt(remainder: Remainder): Promise<Outcome> {
+  async adopt(asked: Remainder): Promise<Outcome> {
+    const remainder = await this.#affordable(asked);
     const service = await this.#service(remainder.loadBalancerId);
     const isRunning = await this.#options.services.adopt(service);
     if (isRunning && (await this.#isServed(remainder))) return 'unchanged';
@@ -84,7 +83,8 @@ export class Haproxy {
 
   /** True while a HAProxy runs exactly this. */
   async runs(remainder: Remainder): Promise<boolean> {
-    return (await this.isRunning(remainder.loadBalancerId)) && (await this.#isServed(remainder));
+    if (!(await this.isRunning(remainder.loadBalancerId))) return false;
+    return this.#isServed(await this.#affordable(remainder));
   }
 
   /** Throws SERVICE_FAILED. */
@@ -120,9 +120,8 @@ export class Haproxy {
     await this.#writeChecked(file, text);
     await this.#saveServersState(loadBalancerId, statsSocket);
     const before = await workerOf(statsSocket);
-    const current = await this.#service(loadBalancerId); // its limits depend on the file
-    await (isRunning ? services.reload(current) : services.start(current));
-    await this.#awaitWorker(current, { statsSocket, before, isReload: isRunning });
+    await (isRunning ? services.reload(service) : services.start(service));
+    await this.#awaitWorker(service, { statsSocket, before, isReload: isRunning });
     await removePath(markOf(file));
     log.info({ loadBalancer: loadBalancerId, reloaded: isRunning }, 'HAProxy runs its remainder');
     return isRunning ? 'reloaded' : 'started';
@@ -198,13 +197,10 @@ export class Haproxy {
     return ['-f', file, ...(isThere ? ['-f', userGroupFile] : [])];
   }
 
-  /** HAProxy does not start where `maxconn` needs more files than it may open; then less must do. */
-  async #limits(loadBalancerId: string): Promise<string[]> {
-    const { services, store } = this.#options;
-    const text = (await readIfPresent(store.remainderFile(loadBalancerId)))?.toString() ?? '';
-    const wanted = Number(/^[ \t]+maxconn (\d+)/m.exec(text)?.[1] ?? 0);
-    const most = Math.floor(((await services.fileLimit()) - SPARE_FILES) / FILES_PER_CONNECTION);
-    return wanted > most ? ['-n', String(most)] : [];
+  async #affordable(remainder: Remainder): Promise<Remainder> {
+    if (remainder.text === null) return remainder;
+    const files = await this.#options.services.fileLimit();
+    return { ...remainder, text: capConnections(remainder.text, files) };
   }
 
   async #service(loadBalancerId: string): Promise<Service> {
@@ -216,7 +212,7 @@ export class Haproxy {
     return {
       name: `haproxy-${loadBalancerId}`,
       program,
-      args: [...files, '-p', pidFile, '-L', peer, ...(await this.#limits(loadBalancerId))],
+      args: [...files, '-p', pidFile, '-L', peer],
       foregroundArgs: ['-W', '-db'],
       pidFile,
       reloadSignal: 'SIGUSR2',

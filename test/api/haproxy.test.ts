@@ -122,6 +122,17 @@ t.test('started, undisturbed, reloaded, refused, adopted, stopped', async (t) =>
   t.equal(await haproxy.isRunning(ID), false);
 });
 
+t.test('a config of more connections than files is reloaded as one of less', async (t) => {
+  const { haproxy, remainder, config, pid } = bedIn(shortDirectory(t));
+  t.teardown(() => haproxy.stop(ID));
+  const few = config(8001).replace('1000000', '100');
+  t.equal(await haproxy.bring(remainder(few), 'reload', true), 'started');
+  const master = pid();
+  t.equal(await haproxy.bring(remainder(config(8001)), 'reload', true), 'reloaded');
+  t.equal(await haproxy.bring(remainder(config(8001)), 'reload', false), 'unchanged');
+  t.equal(pid(), master, 'the master stays, with the arguments of its start');
+});
+
 t.test('health: optimistic, down, up again, kept over a reload', async (t) => {
   const directory = shortDirectory(t);
   const { haproxy, remainder, config, socket } = bedIn(directory);

@@ -8,6 +8,7 @@ import t from 'tap';
 import type { Listener } from '../../agent/core/model/load-balancer.js';
 import { parseHaproxyConfig } from '../../agent/core/parse/haproxy-cfg.js';
 import { parseLvsConfig } from '../../agent/core/parse/keepalived-lvs.js';
+import { capConnections } from '../../agent/core/render/connection-cap.js';
 import { renderRemainder } from '../../agent/core/render/remainder.js';
 import { readCases, type Case } from './controller-cases.js';
 
@@ -111,3 +112,13 @@ for (const one of readCases()) {
     });
   }
 }
+
+t.test('a config asks for no more connections than there are files for', async (t) => {
+  const config = (limit: number): string =>
+    `# maxconn 9\nglobal\n    daemon\n# so\n\n    maxconn ${limit}\nfrontend f\n    maxconn 50000\n`;
+  t.equal(capConnections(config(1_000_000), 20_000), config(7307));
+  t.equal(capConnections(config(7307), 20_000), config(7307));
+  t.equal(capConnections(config(5), 100), config(1), 'at least one');
+  const silent = 'global\n    daemon\nfrontend f\n    maxconn 50000\n';
+  t.equal(capConnections(silent, 2000), silent, 'a listener’s own limit is not the process’s');
+});
