@@ -19,6 +19,8 @@ export interface Snapshot {
   readonly committed: readonly Committed[];
   readonly wanted: WantedState;
   readonly report: ApplyReport | null;
+  /** Records written and deleted since the start, by map. */
+  readonly mapWrites: Readonly<Record<string, number>>;
   readonly adopted: boolean;
   readonly flowCapacity: number;
 }
@@ -162,8 +164,8 @@ export class Amphora {
   }
 
   snapshot(): Snapshot {
-    const { wanted, report } = this.#projection;
-    return { committed: this.#committed.all(), wanted, report, ...this.#start };
+    const { wanted, report, mapWrites } = this.#projection;
+    return { committed: this.#committed.all(), wanted, report, mapWrites, ...this.#start };
   }
 
   /** Everything uploaded, committed or not, as `GET listeners` lists it. */

@@ -2,7 +2,6 @@
 // Takes a config into force and out of it, in both engines, without a gap for clients.
 import { type AmphoraParts, managesVips } from './amphora-parts.js';
 import type { Committed, CommittedConfigs } from './committed.js';
-import type { ApplyReport } from './core/model/dataplane.js';
 import type { Engine, Listener } from './core/model/load-balancer.js';
 import { movingListeners } from './core/plan/moving.js';
 import { namedFiles } from './core/render/missing-files.js';
@@ -48,7 +47,7 @@ export class Changes {
       const { engine, reasons } = listener;
       log.debug({ listener: listener.id, engine, reasons }, 'engine chosen');
     }
-    log.info({ id, kind, engines: countEngines(upload.listeners), ...this.#writes() }, 'committed');
+    log.info({ id, kind, engines: countEngines(upload.listeners) }, 'committed');
     const missing = [...this.#committed.missing(id)];
     if (missing.length === 0) return;
     // Everything else is served, but whoever asked must not take it for all.
@@ -132,11 +131,6 @@ export class Changes {
   #followMetrics(): Promise<void> {
     const texts = this.#committed.all().map(({ upload }) => upload.text);
     return this.#parts.metrics.follow(texts.some(wantsMetrics));
-  }
-
-  #writes(): { writes?: ApplyReport['writes'] } {
-    const { report } = this.#projection;
-    return report ? { writes: report.writes } : {};
   }
 }
 

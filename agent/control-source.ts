@@ -18,7 +18,7 @@ export const controlSource = (options: ControlSourceOptions): ControlSource => {
   const { amphora, dataplane } = options;
   return {
     status: async () => {
-      const { committed, wanted, report, adopted, flowCapacity } = amphora.snapshot();
+      const { committed, wanted, report, mapWrites, adopted, flowCapacity } = amphora.snapshot();
       return buildStatus({
         amphoraId: options.amphoraId,
         startedAt: options.startedAt.toISOString(),
@@ -29,6 +29,7 @@ export const controlSource = (options: ControlSourceOptions): ControlSource => {
           wanted.interfaces.flatMap((one) => one.addresses.map(({ address }) => address)),
         ),
         hooks: report?.hooks ?? [],
+        mapWrites,
         counters: dataplane.counters(),
         checks: await readMemberChecks(amphora.statsSockets()),
         sizes: { flows: flowCapacity, ...options.sizes },

@@ -15,6 +15,7 @@ export class Projection {
   readonly #committed: CommittedConfigs;
   #wanted: WantedState = { listeners: [], down: new Set(), interfaces: [], allowed: null };
   #report: ApplyReport | null = null;
+  readonly #written: Record<string, number> = {};
 
   constructor(parts: ProjectionParts, committed: CommittedConfigs) {
     this.#parts = parts;
@@ -30,6 +31,11 @@ export class Projection {
     return this.#report;
   }
 
+  /** Records written and deleted since the agent's start, by map. */
+  get mapWrites(): Readonly<Record<string, number>> {
+    return { ...this.#written };
+  }
+
   /** `extra`: listeners to serve on though they are out of force. */
   async apply(extra: readonly Listener[] = []): Promise<void> {
     const { network, dataplane, store, neighbours, log } = this.#parts;
@@ -42,7 +48,7 @@ export class Projection {
       // Before the first rules an SR-IOV port drops everything (contract P29).
       allowed: rules === null ? (hasSriov ? [] : null) : allowedSources(rules),
     };
-    this.#report = await dataplane.apply(this.#wanted);
+    this.#note(await dataplane.apply(this.#wanted));
     await neighbours.keep(memberAddresses(this.#wanted.listeners)).catch((error: unknown) => {
       log.warn({ err: error }, 'neighbours not managed');
     });
@@ -60,6 +66,16 @@ export class Projection {
     const rose = [...before].filter((key) => !down.has(key));
     this.#parts.log.info({ down: fell, up: rose }, 'health of members changed');
     this.#wanted = { ...this.#wanted, down };
-    this.#report = await this.#parts.dataplane.apply(this.#wanted);
+    this.#note(await this.#parts.dataplane.apply(this.#wanted));
+  }
+
+  #note(report: ApplyReport): void {
+    this.#report = report;
+    const { writes } = report;
+    if (Object.keys(writes).length === 0) return;
+    for (const [map, count] of Object.entries(writes)) {
+      this.#written[map] = (this.#written[map] ?? 0) + count;
+    }
+    this.#parts.log.info({ writes }, 'tables applied');
   }
 }

@@ -26,8 +26,15 @@ const renderStatus = (found: Status): string[] => [
     ['TABLE', 'USED', 'SIZE'],
     found.tables.map(({ name, used, size }) => [name, used, size]),
   ),
+  '',
+  `map writes since the agent started: ${writesOf(found) || 'none'}`,
   ...(found.eventsLost > 0 ? ['', `${found.eventsLost} flow events lost`] : []),
 ];
+
+const writesOf = ({ mapWrites }: Status): string =>
+  Object.entries(mapWrites)
+    .map(([map, count]) => `${map} ${count}`)
+    .join(', ');
 
 const renderListener = (listener: ListenerStatus): string[] => {
   const vips = listener.vips.map(({ address, port }) => `${address} ${port}`).join(', ');

@@ -115,6 +115,12 @@ t.test('the socket is for root alone', async (t) => {
 
 t.test('status', async (t) => {
   const { bed, socket } = await serve(t);
+  t.strictSame(bed.amphora.snapshot().mapWrites, {}, 'nothing was written');
+  for (const writes of [{ members: 1, pool_slots: 1 }, { pool_slots: 2 }]) {
+    bed.dataplane.apply = () => Promise.resolve({ writes, hooks: [] });
+    await bed.amphora.networkChanged();
+  }
+  bed.dataplane.apply = () => Promise.resolve({ writes: {}, hooks: [] });
   await bed.amphora.setDown(new Set([`${POOL}:${LISTENER}/${MEMBER}`]));
   const lines: string[] = [];
   t.equal(await status.run(['--socket', socket], outputTo(lines)), 0);
@@ -125,6 +131,7 @@ t.test('status', async (t) => {
   t.match(text, /l4: /);
   t.match(text, /1c9440f5\S+ +10\.1\.0\.10 80 +1 +DOWN +3 +its monitor/);
   t.match(text, /flows +3 +1000/);
+  t.match(text, /map writes since the agent started: members 1, pool_slots 3\n/);
   t.match(text, /1 flow events lost/);
   const json: string[] = [];
   t.equal(await status.run(['--socket', socket, '--json'], outputTo(json)), 0);

@@ -91,7 +91,7 @@ export class Controller {
   }
 
   /** Asks until the agent answers, as for a VM that boots. */
-  async waitForAgent(timeoutMs = 30_000): Promise<void> {
+  async waitForAgent(timeoutMs = 120_000): Promise<void> {
     const ask = async () => existsSync(this.#socketPath) && (await this.#reachable());
     await until('the agent answers GET //', ask, timeoutMs);
     await this.must('GET', '/1.0/info');

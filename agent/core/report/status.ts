@@ -47,6 +47,8 @@ export interface Status {
     readonly used: number;
     readonly size: number;
   }[];
+  /** Records of the datapath's maps that were written or deleted since `startedAt`, by map. */
+  readonly mapWrites: Readonly<Record<string, number>>;
   readonly eventsLost: number;
 }
 
@@ -61,6 +63,7 @@ export interface StatusInput {
   readonly down: ReadonlySet<string>;
   readonly localAddresses: ReadonlySet<string>;
   readonly hooks: ApplyReport['hooks'];
+  readonly mapWrites: Status['mapWrites'];
   readonly counters: Counters;
   readonly checks: CheckWords;
   readonly sizes: { readonly flows: number; readonly listeners: number; readonly members: number };
@@ -73,6 +76,7 @@ export const buildStatus = (input: StatusInput): Status => ({
   listeners: input.listeners.map((listener) => listenerStatus(listener, input)),
   interfaces: input.hooks,
   tables: tablesOf(input),
+  mapWrites: input.mapWrites,
   eventsLost: input.counters.eventsLost,
 });
 
