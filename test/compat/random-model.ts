@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Random load balancers within what Octavia's API lets through: see api/v2/types and common/validate.py there.
-import type { ListenerModel, LoadBalancerModel, PoolModel } from '../core/controller-cases.js';
+import type { LoadBalancerModel } from '../core/controller-cases.js';
 import type { Random } from '../support/random.js';
 import { randomListener, type RandomListener } from './random-listener.js';
 import { randomPool, type RandomPool } from './random-pool.js';
@@ -18,6 +18,8 @@ export interface RandomModel extends LoadBalancerModel {
 /** Where a load balancer may live. */
 export interface Place {
   readonly id: string;
+  /** The amphora that the configs are for; of a pair, the master. */
+  readonly amphoraId: string;
   readonly vips: readonly string[];
   /** Listeners of HAProxy's configs take their ports from here. */
   readonly ports: readonly number[];
@@ -67,14 +69,14 @@ export const randomModel = (random: Random, place: Place): RandomModel => {
     additional_vips: vips.slice(1),
     listeners,
     pools,
-    ...amphorae(vips, place.isAlone && random.chance(0.3)),
+    ...amphorae(place, vips, place.isAlone && random.chance(0.3)),
   };
 };
 
-const amphorae = (vips: readonly string[], isPair: boolean) => ({
+const amphorae = ({ amphoraId }: Place, vips: readonly string[], isPair: boolean) => ({
   topology: isPair ? ('ACTIVE_STANDBY' as const) : ('SINGLE' as const),
   amphorae: ['MASTER', 'BACKUP'].slice(0, isPair ? 2 : 1).map((role, index) => ({
-    id: `0000a${index}00-0000-4000-8000-000000000000`,
+    id: index === 0 ? amphoraId : '0000a100-0000-4000-8000-000000000000',
     role: isPair ? role : 'STANDALONE',
     lb_network_ip: `192.168.0.1${index}`,
     vrrp_ip: `10.0.0.2${index}`,
@@ -96,5 +98,3 @@ const subnetOf = (address: string): { cidr: string; gateway_ip: string } => {
   const network = address.split('.').slice(0, 3).join('.');
   return { cidr: `${network}.0/24`, gateway_ip: `${network}.1` };
 };
-
-export type { ListenerModel, PoolModel, RandomListener, RandomPool };
