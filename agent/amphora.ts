@@ -91,7 +91,9 @@ export class Amphora {
       const kind = await this.#uploads.findKind(id);
       if (kind === null) return;
       await this.#changes.uncommit(kind, id);
-      await this.#parts.store.remove(kind, id);
+      // UDP and SCTP listeners of the same load balancer may have members that HAProxy goes on checking.
+      const isServing = kind === 'haproxy' && this.#committed.remainder(id).text !== null;
+      await this.#parts.store.remove(kind, id, isServing);
     });
   }
 

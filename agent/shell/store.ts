@@ -138,15 +138,24 @@ export class Store {
     return found;
   }
 
-  /** Removes uploads and what belongs to them; the committed copy first, so that a crash cannot revive it. */
-  async remove(kind: ConfigKind, id: string): Promise<void> {
+  /**
+   * Removes uploads and what belongs to them; the committed copy first, so that a crash cannot revive it. `isServing`:
+   * a HAProxy runs for this load balancer all the same, so what is its own stays.
+   */
+  async remove(kind: ConfigKind, id: string, isServing = false): Promise<void> {
     await this.removeCommitted(kind, id);
     if (kind === 'lvs') {
       await removePath(this.uploadFile(kind, id));
       return;
     }
-    await removePath(this.statsSocket(id));
     await removePath(join(this.#options.baseCertDir, id));
+    if (isServing) {
+      for (const end of ['', '.new', '.new-failed']) {
+        await removePath(`${this.uploadFile(kind, id)}${end}`);
+      }
+      return;
+    }
+    await removePath(this.statsSocket(id));
     await removePath(this.directory(id));
   }
 

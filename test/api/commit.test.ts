@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // When what comes into force: uploads, reloads, refusals, failures, restarts, and moves between the engines.
-import { readFileSync, rmSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, dirname } from 'node:path';
 import t from 'tap';
 import type { IpAddress } from '../../agent/core/model/load-balancer.js';
@@ -103,7 +103,17 @@ t.test('monitored pools stay in HAProxy, of both grammars in one config', async 
   t.match(remainder?.text, /server bc094e34\S+ 10\.1\.0\.10:80 .*check/);
   t.match(remainder?.text, new RegExp(`backend \\S+:${listener}`));
   t.notMatch(remainder?.text, /^frontend/m);
-  t.strictSame(bed.amphora.statsSockets(), [`${bed.directory}/lib/${id}.sock`]);
+  const socket = `${bed.directory}/lib/${id}.sock`;
+  t.strictSame(bed.amphora.statsSockets(), [socket]);
+
+  // The last TCP listener goes; HAProxy goes on checking the members of the UDP listener.
+  const own = [socket, `${bed.directory}/lib/${id}/${id}.pid`];
+  for (const file of own) writeFileSync(file, '');
+  await bed.app.inject({ method: 'DELETE', url: `/1.0/listeners/${id}` });
+  t.match(bed.haproxy.brought.at(-1)?.text, new RegExp(`backend \\S+:${listener}`));
+  t.strictSame(bed.amphora.statsSockets(), [socket]);
+  t.ok(own.every(existsSync), 'what belongs to the process stays with it');
+  t.notOk(existsSync(`${bed.directory}/lib/${id}/haproxy.cfg`), 'the upload is gone');
 });
 
 t.test('a listener that moves to HAProxy stays in the datapath until that is ready', async (t) => {
