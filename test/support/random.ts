@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Chance that can be had again: a generator with a seed, and the choices that tests make with it.
 
-/** The seed of this run: `SEED` of the environment, else a new one. Print it, or nobody can have the run again. */
-export const seedOfRun = (): string => process.env['SEED'] ?? String(Date.now() % 1_000_000);
+/** `SEED` of the environment, else always the same: a pipeline that is red must be red for what was changed. */
+export const seedOfRun = (): string => process.env['SEED'] ?? '1';
 
 /** FNV-1a, so that seeds that differ by one make unlike streams. */
 const hash = (text: string): number => {
