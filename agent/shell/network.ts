@@ -64,7 +64,7 @@ export class Network {
 
   /** Returns the `details` of the answer. `managed`: the VIP is ours to add (SINGLE). Throws AgentError. */
   async plugVip({ mac, port }: VipPlug, managed: boolean): Promise<string> {
-    const existing = (await this.links()).find((link) => link.mac === mac);
+    const existing = (await this.links()).find((link) => isPort(link, mac));
     if (existing) {
       // The controller takes the 409 for success even where the first attempt broke off (P8).
       await this.#finishPlug(existing.name, 'Error plugging VIP');
@@ -82,7 +82,7 @@ export class Network {
   /** Returns the `details` of the answer. Throws AgentError. */
   async plugNetwork({ mac, port, vip }: NetworkPlug, managed: boolean): Promise<string> {
     const links = await this.links();
-    const existing = links.find((link) => link.mac === mac);
+    const existing = links.find((link) => isPort(link, mac));
     if (!existing) {
       const outside = await this.#findOutside(mac);
       const file = memberInterfaceFile(freeName(links), port);
@@ -163,7 +163,7 @@ export class Network {
   }
 
   async #findOutside(mac: string): Promise<Link> {
-    const found = (await readLinks(null)).find((link) => link.mac === mac && link.type === 'ether');
+    const found = (await readLinks(null)).find((link) => isPort(link, mac));
     if (found) return found;
     await rescanPci();
     // The controller's whole mechanism for hot-plug latency hangs on this text (contract 1.2).
@@ -261,6 +261,9 @@ export class Network {
 /** Beside the list of plugged interfaces: the reference has both at fixed places in one directory. */
 export const firewallFile = (pluggedInterfacesFile: string): string =>
   join(dirname(pluggedInterfacesFile), 'nftables-vip.rules');
+
+/** The loopback has an address of zeros, and is nobody's port. */
+const isPort = (link: Link, mac: string): boolean => link.mac === mac && link.type === 'ether';
 
 /** The lowest free name from eth2 on. */
 const freeName = (links: readonly Link[]): string => {

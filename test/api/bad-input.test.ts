@@ -227,7 +227,16 @@ t.test('LVS configs of a load balancer that cannot be one', async (t) => {
 
 t.test('targets that no URL parser takes', async (t) => {
   const bed = await startBed(t.testdir());
-  for (const url of ['//[', '/1.0/%', '/1.0/%zz/', '/[/]', '/1.0/loadbalancer/%c0%ae/haproxy']) {
+  const long = 'a'.repeat(12_000);
+  for (const url of [
+    `/1.0/interface/${long}`,
+    `/1.0/loadbalancer/${long}/haproxy`,
+    '//[',
+    '/1.0/%',
+    '/1.0/%zz/',
+    '/[/]',
+    '/1.0/loadbalancer/%c0%ae/haproxy',
+  ]) {
     const { statusCode, headers } = await bed.app.inject({ method: 'GET', url });
     t.ok([400, 404].includes(statusCode), `${url}: ${statusCode}`);
     t.equal(headers['content-type'], 'application/json', url);

@@ -3,6 +3,7 @@
 import type { Server } from 'node:https';
 import { STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
+import { TLSSocket } from 'node:tls';
 import Fastify, {
   LogController,
   type FastifyBaseLogger,
@@ -19,31 +20,44 @@ export interface ServerOptions {
   readonly pair: PairFiles;
   readonly log: FastifyBaseLogger;
   readonly requestReadTimeoutSeconds: number;
+  readonly limits?: Limits;
 }
 
 export type Api = ReturnType<typeof createServer>;
 
 /** The reference has no limit; this one is what a small amphora can hold in memory, twice what a config may be. */
 const BODY_LIMIT_BYTES = 64 * 1024 * 1024;
-/** From the first byte to the certificate, and from the connection to the last header: no controller needs a second. */
-const HANDSHAKE_TIMEOUT_MS = 20_000;
-const HEADERS_TIMEOUT_MS = 20_000;
-const TIMEOUT_PRECISION_MS = 2000;
-const OPEN_HANDSHAKES = 256;
+/** How long and how many strangers may wait. */
+export interface Limits {
+  /** From the connection to the client's certificate. */
+  readonly handshakeMs: number;
+  /** From the connection to the last header. A body has the request's own time, a minute for slow controllers. */
+  readonly headersMs: number;
+  /** Connections without a finished handshake; beyond it the oldest is closed. */
+  readonly openHandshakes: number;
+}
+
+/** No controller needs a second for either. */
+const LIMITS: Limits = { handshakeMs: 20_000, headersMs: 20_000, openHandshakes: 256 };
+/** Longer than a request line may be: the router would say 414, which the controller takes for success (P4). */
+const MAX_PARAM_LENGTH = 64 * 1024;
+/** Time to hear a refusal before the connection goes. */
+const LINGER_MS = 1000;
 const INTERNAL =
   'The server encountered an internal error and was unable to complete your request. Either the ' +
   'server is overloaded or there is an error in the application.';
 
 /** Throws when the certificate pair cannot be loaded now; later changes of the files are picked up. */
 export const createServer = (routes: readonly Route[], options: ServerOptions) => {
+  const { handshakeMs, headersMs, openHandshakes } = options.limits ?? LIMITS;
   const app = Fastify<Server>({
     https: {
       ...loadPair(options.pair),
       requestCert: true,
       rejectUnauthorized: true,
-      handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
-      headersTimeout: HEADERS_TIMEOUT_MS,
-      connectionsCheckingInterval: TIMEOUT_PRECISION_MS,
+      handshakeTimeout: handshakeMs,
+      headersTimeout: headersMs,
+      connectionsCheckingInterval: headersMs / 10,
       requireHostHeader: false, // its absence would be answered without a body
     },
     // What is pipelined behind a request would be carried out, and nobody would hear the answer.
@@ -56,9 +70,14 @@ export const createServer = (routes: readonly Route[], options: ServerOptions) =
     clientErrorHandler: refuseBrokenRequest,
     // The controller's client joins a base URL that ends in a slash with a path that is one (P1).
     rewriteUrl: (request) => (request.url === '//' ? '/' : (request.url ?? '/')),
-    routerOptions: { maxParamLength: 4096 },
     schemaController: {
       compilersFactory: { buildValidator: refuseSchema, buildSerializer: refuseSchema },
+    },
+    routerOptions: { maxParamLength: MAX_PARAM_LENGTH },
+    // The router's own refusals, of targets that it cannot decode for instance.
+    frameworkErrors: (error, _request, reply) => {
+      const { status, body } = frameworkError('REQUEST_INVALID', error.message);
+      void send(reply, { status, body });
     },
   });
   const changedPair = watchPair(options.pair, (error) => {
@@ -69,7 +88,7 @@ export const createServer = (routes: readonly Route[], options: ServerOptions) =
     const pair = changedPair();
     if (pair) app.server.setSecureContext(pair);
   });
-  boundHandshakes(app.server, OPEN_HANDSHAKES);
+  boundHandshakes(app.server, openHandshakes);
   // Node would answer 417 to an expectation that it does not know, which the controller takes for success (P4).
   app.server.on('checkExpectation', (request, response) => {
     app.server.emit('request', request, response);
@@ -144,11 +163,17 @@ const knownError = (error: unknown): AgentError => {
 
 /** Node would say 408 or 431 here, which the controller takes for success (P4). */
 const refuseBrokenRequest = (error: Error, socket: Socket): void => {
-  if (!socket.writable) return;
+  // Also told of handshakes that fail or take too long. Words would wait there for ever, and the socket with them.
+  if (!(socket instanceof TLSSocket && socket.authorized && socket.writable)) {
+    socket.destroy();
+    return;
+  }
   const { status, body } = frameworkError('REQUEST_INVALID', error.message);
   const payload = JSON.stringify(body);
   socket.end(
     `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\nContent-Type: application/json\r\n` +
       `Content-Length: ${Buffer.byteLength(payload)}\r\nConnection: close\r\n\r\n${payload}`,
   );
+  // The parser has given up on the connection, so nobody would notice that the other side has left it.
+  setTimeout(() => socket.destroy(), LINGER_MS).unref();
 };
