@@ -77,7 +77,7 @@ export const createServer = (routes: readonly Route[], options: ServerOptions) =
     // The router's own refusals, of targets that it cannot decode for instance.
     frameworkErrors: (error, _request, reply) => {
       const { status, body } = frameworkError('REQUEST_INVALID', error.message);
-      void send(reply, { status, body });
+      void send(reply.header('connection', 'close'), { status, body }); // no hook runs for them
     },
   });
   const changedPair = watchPair(options.pair, (error) => {
