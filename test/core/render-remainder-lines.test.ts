@@ -105,6 +105,19 @@ t.test('lines of old controllers go', async (t) => {
   t.equal(left, text(comment, current, http, web));
 });
 
+t.test('expected codes in another order are no change', async (t) => {
+  const withCodes = (codes: string): string | null => {
+    const lines = ['    option httpchk GET / HTTP/1.0', `    http-check expect rstatus ${codes}`];
+    return render(text(head, tcp, checked.toSpliced(2, 0, ...lines)));
+  };
+  const left = withCodes('204|200|301');
+  t.equal(left, withCodes('301|204|200'));
+  t.match(left, '    http-check expect rstatus 200|204|301\n');
+  accepts(t, left);
+  for (const other of ['200', '2..|200', '^20[04]$', '200|'])
+    t.match(withCodes(other), `    http-check expect rstatus ${other}\n`, 'not a set of codes');
+});
+
 const checks: readonly (readonly [string, readonly string[], readonly string[]])[] = [
   [
     'a version with line ends',

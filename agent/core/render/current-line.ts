@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Lines of old controllers that HAProxy would refuse today (contract P37), said in today's words.
+// Lines of old controllers that HAProxy would refuse today (contract P37), said in today's words, and lines that a
+// controller renders in another way each time (P13), said in one.
 import type { Line, Section } from '../parse/haproxy-lexer.js';
 import { haproxyWord } from './haproxy-word.js';
 
@@ -8,12 +9,21 @@ export const currentLine = (line: Line, section: Section): readonly string[] => 
   const [directive, name, method, path, version] = line.words;
   // The group comes from the image; a controller's may not exist here.
   if (directive === 'group') return [];
+  if (directive === 'http-check') return [sortedCodes(line)];
   if (directive !== 'option') return [line.raw];
   if (name === 'http-use-htx') return [];
   if (name !== 'httpchk' || method === undefined || path === undefined) return [line.raw];
   return version?.includes('\r\n') === true
     ? splitHeaders({ method, path, version }, hasSentHeaders(section))
     : [line.raw];
+};
+
+/** The codes of `http-check expect rstatus 204|200` come in any order: the same set must not be a change of HAProxy. */
+const sortedCodes = ({ raw, words }: Line): string => {
+  const [, verb, kind, codes = '', ...rest] = words;
+  const isSet = verb === 'expect' && kind === 'rstatus' && /^\d{3}(\|\d{3})+$/.test(codes);
+  if (!isSet || rest.length > 0) return raw;
+  return `    http-check expect rstatus ${codes.split('|').sort().join('|')}`;
 };
 
 const hasSentHeaders = ({ body }: Section): boolean =>
