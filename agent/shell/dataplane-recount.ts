@@ -8,6 +8,7 @@ import type { ScanTally } from '../core/plan/scan.js';
 import { counterReader } from './dataplane-counters.js';
 import type { DataplaneMaps } from './dataplane-maps.js';
 import type { DataplaneLogger } from './dataplane-options.js';
+import { SLICE_RECORDS } from './dataplane-slices.js';
 
 type StateMap = 'member_state' | 'listener_state';
 
@@ -21,20 +22,27 @@ export class OpenRecount {
     this.#logger = logger;
   }
 
-  /** At the end of a pass over all flows. */
+  /**
+   * At the end of a pass over all flows. Numbers whose counter is right are not looked at any further: that is nearly
+   * all of them, and an idle amphora with 1,000 members should do nothing.
+   */
   check(numbers: Numbers, tally: ScanTally): void {
     const read = counterReader(this.#maps);
     const now = new Map<string, Recount>();
     const byListener = new Map<number, number>();
+    const memberOpen = this.#opens('member_state');
     for (const { number, listener } of Object.values(numbers.members)) {
       const found = tally.open[number] ?? 0;
       byListener.set(listener, (byListener.get(listener) ?? 0) + found);
-      const open = this.#open('member_state', number);
+      const open = memberOpen[number] ?? 0;
+      if (open === found) continue;
       this.#hold('member_state', number, { open, found, flows: read.member(number)[4] ?? 0 }, now);
     }
+    const listenerOpen = this.#opens('listener_state');
     for (const { number } of Object.values(numbers.listeners)) {
       const found = byListener.get(number) ?? 0;
-      const open = this.#open('listener_state', number);
+      const open = listenerOpen[number] ?? 0;
+      if (open === found) continue;
       const flows = read.listener(number)[0] ?? 0;
       this.#hold('listener_state', number, { open, found, flows }, now);
     }
@@ -52,9 +60,25 @@ export class OpenRecount {
     this.#logger.warn({ map, number, change }, 'counter of open flows corrected');
   }
 
-  #open(map: StateMap, number: number): number {
-    const bytes = this.#maps.map(map).lookup(packIndex(number));
-    return bytes === null ? 0 : Buffer.from(bytes).readInt32LE(structs[map].fields.open.offset);
+  /** Counters of the whole map, by number: one call for thousands. */
+  #opens(name: StateMap): Int32Array {
+    const map = this.#maps.map(name);
+    const { offset } = structs[name].fields.open;
+    const opens = new Int32Array(map.info.maxEntries);
+    let cursor: Uint8Array | null = null;
+    do {
+      const slice = map.readBatch(cursor, SLICE_RECORDS);
+      const keys = Buffer.from(slice.keys.buffer, slice.keys.byteOffset, slice.keys.byteLength);
+      const values = Buffer.from(
+        slice.values.buffer,
+        slice.values.byteOffset,
+        slice.values.byteLength,
+      );
+      for (let i = 0; i < slice.count; i += 1)
+        opens[keys.readUInt32LE(i * 4)] = values.readInt32LE(i * map.info.valueSize + offset);
+      cursor = slice.cursor;
+    } while (cursor !== null);
+    return opens;
   }
 
   /** Read and write follow each other at once; a flow that opens just between is corrected by a later pass. */

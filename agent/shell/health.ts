@@ -15,6 +15,8 @@ export interface HealthOptions {
 
 /** Asking costs HAProxy time by the number of members: at most this share of its time goes to us. */
 const MAX_SHARE = 0.1;
+/** Where no HAProxy answers there is nobody to be late for: a first check takes longer than this. */
+const IDLE_FACTOR = 5;
 
 export class HealthWatch {
   readonly #options: HealthOptions;
@@ -61,7 +63,8 @@ export class HealthWatch {
       const found = fingerprint(this.#down);
       if (found !== reported) this.#options.onChange(this.#down);
       reported = found;
-      const pause = Math.max(this.#options.pollMs, (performance.now() - began) / MAX_SHARE);
+      const poll = this.#options.pollMs * (this.#known.size === 0 ? IDLE_FACTOR : 1);
+      const pause = Math.max(poll, (performance.now() - began) / MAX_SHARE);
       await sleep(pause, null, { signal: this.#abort.signal, ref: false }).catch(() => undefined);
     }
   }
