@@ -62,9 +62,7 @@ export class SoakAmphora {
   }
 
   #remember(): void {
-    const pid = agentOf(this.bed.vm);
-    if (pid === null) return;
-    const { maps, programs } = objectsOf(this.bed.vm, pid);
+    const { maps, programs } = objectsOf(this.bed.vm, agentOf(this.bed.vm));
     for (const id of maps) this.#maps.add(id);
     for (const id of programs) this.#programs.add(id);
   }

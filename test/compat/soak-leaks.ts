@@ -17,21 +17,24 @@ export interface Holdings {
 
 export const takeHoldings = (vm: AmphoraVm): Holdings => {
   const processes = processesOf(vm);
-  const agent = processes.find(({ command }) => command.includes('amphora-agent.js'));
-  if (agent === undefined) throw new Error('no agent runs');
   return {
     files: ['/mnt/etc/upper', '/mnt/var/upper', '/mnt/usr/upper', '/run']
       .flatMap((root) => walk(vm, root))
       .sort(),
     processes: processes.map(({ command }) => command).sort(),
-    descriptors: descriptorsOf(vm, agent.pid),
+    descriptors: descriptorsOf(vm, agentOf(vm)),
     namespaces: readdirSync(vm.path('/run/netns')).sort(),
     pins: walk(vm, '/sys/fs/bpf').sort(),
   };
 };
 
-export const agentOf = (vm: AmphoraVm): number | null =>
-  processesOf(vm).find(({ command }) => command.includes('amphora-agent.js'))?.pid ?? null;
+/** By the title that it gives itself, or, until then, by its program. Throws when none runs. */
+export const agentOf = (vm: AmphoraVm): number => {
+  const isAgent = ({ command }: Process) => /^amphora-agent$|amphora-agent\.js/.test(command);
+  const agent = processesOf(vm).find(isAgent);
+  if (agent === undefined) throw new Error('no agent runs');
+  return agent.pid;
+};
 
 /** Resident memory of the agent, in MiB. */
 export const memoryOf = (vm: AmphoraVm, pid: number): number => {

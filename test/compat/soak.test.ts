@@ -195,8 +195,8 @@ t.test(`${count} random configs, SEED=${seed}`, async (t) => {
     const next = await verify(step);
     if (next === null || step.complaints.length > 0) break;
     state = next;
-    const pid = agentOf(amphora.bed.vm);
-    if (pid !== null) bestMemory = Math.max(bestMemory, memoryOf(amphora.bed.vm, pid));
+    const { vm } = amphora.bed;
+    bestMemory = Math.max(bestMemory, memoryOf(vm, agentOf(vm)));
     if (steps % 10 === 0 && !(await verifyHeartbeat(state))) break;
     if (steps % 50 === 0) t.comment(`${steps} steps, ${used} configs, ${bestMemory} MiB`);
   }
