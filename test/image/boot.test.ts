@@ -19,7 +19,7 @@ t.test('a first boot in 512 MB', async (t) => {
   t.match(JSON.parse(info.body), { hostname: `amphora-${AMPHORA_ID}` });
 
   t.test('heartbeats arrive and verify', async (t) => {
-    const { message, key } = await heartbeats.next('a heartbeat', () => true, 60_000);
+    const { message, key } = await heartbeats.next('a heartbeat', () => true, 300_000);
     t.equal(key, 'insecure-test-key');
     t.match(message, { id: AMPHORA_ID, listeners: {} });
   });
@@ -67,6 +67,6 @@ t.test('a first boot in 512 MB', async (t) => {
     );
     const [total, used, available] = (memory ?? []).slice(1).map(Number);
     t.comment(`memory in MB: ${total ?? 0} total, ${used ?? 0} used, ${available ?? 0} available`);
-    t.ok((available ?? 0) > 200, 'more than 200 MB are available');
+    t.ok((available ?? 0) > 128, 'more than 128 MB are available');
   });
 });

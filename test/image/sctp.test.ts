@@ -62,7 +62,7 @@ const startServer = (peer: ImageVm, name: 'm1' | 'm2'): Promise<string> =>
 
 const open = async (peer: ImageVm, count: number, rounds: number): Promise<Result> => {
   const words = ['sctp open', VIP.v4, PORT, count, rounds, CLIENT].join(' ');
-  const output = await peer.shell.run(`ip netns exec client /mnt/tools/${words}`, 240_000);
+  const output = await peer.shell.run(`ip netns exec client /mnt/tools/${words}`, 600_000);
   return JSON.parse(output) as Result;
 };
 
@@ -88,7 +88,7 @@ t.test('associations through the VIP', async (t) => {
     );
   };
   const isUp = (member: 'm1' | 'm2') => states()[memberId(PORT, member)]?.startsWith('UP') === true;
-  await until('both are up', async () => isUp('m1') && isUp('m2'), 120_000).catch(
+  await until('both are up', async () => isUp('m1') && isUp('m2'), 600_000).catch(
     (error: unknown) => {
       throw new Error(`${String(error)}: ${JSON.stringify(states())}`);
     },
@@ -105,12 +105,12 @@ t.test('associations through the VIP', async (t) => {
   t.test('a dead server is noticed, and comes back', async (t) => {
     await peer.shell.run('systemctl stop sctp-m2');
     const isDown = async () => states()[memberId(PORT, 'm2')]?.startsWith('DOWN') === true;
-    await until('the monitor notices', isDown, 120_000);
+    await until('the monitor notices', isDown, 600_000);
     const result = await open(peer, 10, 1);
     t.match(result, { opened: 10, right: 10 });
     t.strictSame(result.members, { m1: 10 });
     await startServer(peer, 'm2');
-    await until('the monitor forgives', async () => isUp('m2'), 120_000);
+    await until('the monitor forgives', async () => isUp('m2'), 600_000);
     t.strictSame((await open(peer, 10, 1)).members, { m1: 5, m2: 5 });
   });
 });

@@ -34,7 +34,7 @@ for (const hook of ['auto', 'tc'] as const) {
     for (const [family, vip, tcpPort, udpPort] of FAMILIES) {
       t.test(`TCP over ${family}`, async (t) => {
         const flows = new Flows(client, vip, tcpPort);
-        const opened = await flows.open(30, { parallel: 5, timeoutMs: 20_000 });
+        const opened = await flows.open(30, { parallel: 5, timeoutMs: 60_000 });
         t.strictSame(opened.members, { m1: 10, m2: 10, m3: 10 });
         t.match(await flows.check(3), { wrong: 0, lost: 0, closed: 0 });
         await flows.stop();

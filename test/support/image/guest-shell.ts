@@ -38,7 +38,7 @@ export class GuestShell {
   }
 
   /** What a script printed, standard error included. Throws unless it ends with status 0. */
-  run(script: string, timeoutMs = 60_000): Promise<string> {
+  run(script: string, timeoutMs = 300_000): Promise<string> {
     const answer = this.#turn.then(() => this.#ask(script, timeoutMs));
     this.#turn = answer.catch(() => undefined);
     return answer;

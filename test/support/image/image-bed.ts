@@ -15,6 +15,7 @@ import { run } from '../run.js';
 import { PORTS, type MemberName } from '../topology.js';
 import { Server } from '../traffic.js';
 import { createWorld, type World } from '../world.js';
+import { Cleanup } from './cleanup.js';
 import { makePeerTaps, makeTaps } from './compute-node.js';
 import { makeConfigDrive, type ConfigDriveOptions } from './config-drive.js';
 import { SHELL_COMMANDS } from './guest-shell.js';
@@ -69,7 +70,7 @@ export const bootImage = async (t: Owner, options: BootOptions = {}): Promise<Bo
 
 /** A machine whose agent answers and whose shell listens, as it was right after its first boot. */
 export const restoreImage = async (t: Owner): Promise<Booted> => {
-  if (!isReady()) await makeReady(t);
+  if (!isReady()) await makeReady();
   const place = await makePlace(t);
   const disk = join(place.world.directory, 'disk.qcow2');
   copyFileSync(READY, disk);
@@ -78,8 +79,8 @@ export const restoreImage = async (t: Owner): Promise<Booted> => {
     drives: [CONFIG_DRIVE, TOOLS_DRIVE],
     snapshot: 'ready',
   });
-  await booted.controller.waitForAgent(60_000);
-  await booted.vm.shell.wait(60_000);
+  await booted.controller.waitForAgent(BOOT_MS);
+  await booted.vm.shell.wait(BOOT_MS);
   return booted;
 };
 
@@ -97,7 +98,7 @@ export const restorePeer = async (t: Owner, { world }: Booted): Promise<ImageVm>
   const machine = { directory, disk, drives, taps: 'p', snapshot: 'ready' };
   const vm = await ImageVm.start({ compute: world.amphora, ...machine });
   t.teardown(() => vm.stop());
-  await vm.shell.wait(60_000);
+  await vm.shell.wait(BOOT_MS);
   await vm.shell.run('systemctl stop amphora-agent; mount LABEL=tools /mnt');
   for (const [name, mac] of [
     ['vip', '02:00:00:00:ee:01'],
@@ -124,7 +125,7 @@ export const makeImageBed = async (t: Owner, { hook, ports }: BedOptions): Promi
     const lines = String.raw`\n\n[amphora_xdp]\nhook = tc\n`;
     await vm.shell.run(`printf '${lines}' >> /etc/octavia/amphora-agent.conf`);
     await vm.shell.run('systemctl restart amphora-agent');
-    await controller.waitForAgent(60_000);
+    await controller.waitForAgent(BOOT_MS);
   }
   const servers = new Map<MemberName, Server>();
   const startServer = async (member: MemberName): Promise<Server> => {
@@ -151,20 +152,25 @@ export const plugPorts = async ({ vm, controller }: Booted): Promise<void> => {
 };
 
 /** Boots once and keeps the machine for `restoreImage`. */
-export const makeReady = async (t: Owner): Promise<void> => {
+const makeReady = async (): Promise<void> => {
   mkdirSync(DIRECTORY, { recursive: true });
   await makeDrive(CONFIG_DRIVE, {});
   await makeToolsDrive();
-  const place = await makePlace(t);
-  const fresh = join(DIRECTORY, 'booting.qcow2');
-  await run('qemu-img', ['create', '-q', '-f', 'qcow2', '-F', 'qcow2', '-b', IMAGE, fresh]);
-  const drives = [CONFIG_DRIVE, TOOLS_DRIVE];
-  const { vm, controller } = await start(t, place, { disk: fresh, drives });
-  await controller.waitForAgent(BOOT_MS);
-  await vm.shell.wait(BOOT_MS);
-  await vm.save('ready');
-  await vm.stop();
-  await run('mv', [fresh, READY]);
+  const cleanup = new Cleanup();
+  try {
+    const place = await makePlace(cleanup);
+    const fresh = join(DIRECTORY, 'booting.qcow2');
+    await run('qemu-img', ['create', '-q', '-f', 'qcow2', '-F', 'qcow2', '-b', IMAGE, fresh]);
+    const drives = [CONFIG_DRIVE, TOOLS_DRIVE];
+    const { vm, controller } = await start(cleanup, place, { disk: fresh, drives });
+    await controller.waitForAgent(BOOT_MS);
+    await vm.shell.wait(BOOT_MS);
+    await vm.save('ready');
+    await vm.stop();
+    await run('mv', [fresh, READY]);
+  } finally {
+    await cleanup.run();
+  }
 };
 
 const isReady = (): boolean =>
@@ -199,7 +205,9 @@ const start = async (t: Owner, place: Place, machine: Machine): Promise<Booted> 
   const vm = await ImageVm.start({ compute, directory, ...machine });
   t.teardown(async () => {
     if (!t.passing() && process.env['AMPHORA_LOG'] !== undefined) {
-      const journal = vm.shell.run('journalctl -b --no-pager -o cat -u amphora-agent | tail -n 60');
+      const journal = vm.shell.run(
+        'journalctl -b --no-pager -o cat -u "amphora-*" -u "haproxy-*" | tail -n 80',
+      );
       t.comment(await journal.catch(() => vm.console().slice(-3000)));
     }
     await vm.stop();
