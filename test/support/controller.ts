@@ -25,13 +25,16 @@ export class Controller {
   readonly #socketPath: string;
   readonly #forwarder: ChildProcess;
 
+  readonly #timeoutMs: number;
   readonly #onAnswer: (method: string, path: string, answer: Answer) => void;
 
   /** Calls go through a byte forwarder in the management namespace, so TLS runs end to end. */
   constructor(
     world: World,
     onAnswer: (method: string, path: string, answer: Answer) => void = () => undefined,
+    timeoutMs = 60_000,
   ) {
+    this.#timeoutMs = timeoutMs;
     this.#onAnswer = onAnswer;
     this.#socketPath = join(world.directory, 'agent.sock');
     const listen = `UNIX-LISTEN:${this.#socketPath},fork`;
@@ -45,7 +48,7 @@ export class Controller {
     await ended(this.#forwarder);
   }
 
-  /** One HTTPS request on a connection of its own. Rejects on TLS failure, reset and after 60 s. */
+  /** One HTTPS request on a connection of its own. Rejects on TLS failure, reset and when the time is over. */
   call(method: string, path: string, body?: string | object): Promise<Answer> {
     const isJson = typeof body === 'object';
     const content = isJson ? JSON.stringify(body) : (body ?? '');
@@ -63,7 +66,7 @@ export class Controller {
       path,
       headers,
       agent: false,
-      timeout: 60_000,
+      timeout: this.#timeoutMs,
     };
     return new Promise((resolve, reject) => {
       const sent = request({ ...options, ...controllerTls() }, (response) => {
@@ -75,7 +78,7 @@ export class Controller {
           resolve({ status: response.statusCode ?? 0, headers: response.headers, body: text });
         });
       });
-      sent.on('timeout', () => sent.destroy(new Error(`${method} ${path}: no answer in 60 s`)));
+      sent.on('timeout', () => sent.destroy(new Error(`${method} ${path}: no answer in time`)));
       sent.on('error', reject);
       sent.end(content);
     });

@@ -23,6 +23,8 @@ import { ImageVm } from './image-vm.js';
 
 /** The image under test; AMPHORA_IMAGE names another. */
 export const IMAGE = process.env['AMPHORA_IMAGE'] ?? inCheckout('build/amphora-x64-haproxy.qcow2');
+/** Set: the agent of this tree on an image that has an older one, which spares building and booting. */
+const UPGRADE = process.env['AMPHORA_UPGRADE'] !== undefined;
 const DIRECTORY = inCheckout('build/image-test');
 const READY = join(DIRECTORY, 'ready.qcow2');
 const CONFIG_DRIVE = join(DIRECTORY, 'config.iso');
@@ -71,6 +73,7 @@ export const bootImage = async (t: Owner, options: BootOptions = {}): Promise<Bo
 /** A machine whose agent answers and whose shell listens, as it was right after its first boot. */
 export const restoreImage = async (t: Owner): Promise<Booted> => {
   if (!isReady()) await makeReady();
+  if (UPGRADE) await makeToolsDrive();
   const place = await makePlace(t);
   const disk = join(place.world.directory, 'disk.qcow2');
   copyFileSync(READY, disk);
@@ -81,7 +84,25 @@ export const restoreImage = async (t: Owner): Promise<Booted> => {
   });
   await booted.controller.waitForAgent(BOOT_MS);
   await booted.vm.shell.wait(BOOT_MS);
+  if (UPGRADE) await upgradeAgent(booted);
   return booted;
+};
+
+/** Puts the agent of this tree in place of the running one, as an operator might: files first, then a restart. */
+export const upgradeAgent = async ({ vm, controller }: Booted): Promise<void> => {
+  const library = '/usr/local/lib/amphora-xdp';
+  await vm.shell.run(
+    [
+      'mount LABEL=tools /mnt',
+      `rm -rf ${library}.old && cp -r /mnt/agent${library} ${library}.new`,
+      `mv ${library} ${library}.old && mv ${library}.new ${library}`,
+      // The drive cannot carry it.
+      `setcap cap_net_raw+ep ${library}/build/commands/amphora-health-checker`,
+      'umount /mnt',
+    ].join(' && '),
+  );
+  await vm.shell.run('systemctl restart amphora-agent');
+  await controller.waitForAgent(BOOT_MS);
 };
 
 /**
@@ -188,7 +209,7 @@ const makePlace = async (t: Owner): Promise<Place> => {
   const world = await createWorld({ offloads: true });
   t.teardown(() => world.remove());
   await makeTaps(world);
-  const controller = new Controller(world);
+  const controller = new Controller(world, undefined, BOOT_MS);
   t.teardown(() => controller.close());
   return { world, controller };
 };
