@@ -17,6 +17,8 @@ import { Uploads } from './uploads.js';
 
 export interface Snapshot {
   readonly committed: readonly Committed[];
+  /** Of all of them. */
+  readonly listeners: readonly Listener[];
   readonly wanted: WantedState;
   readonly report: ApplyReport | null;
   /** Records written and deleted since the start, by map. */
@@ -131,9 +133,10 @@ export class Amphora {
 
   putRules(rules: readonly FirewallRule[]): Promise<void> {
     return this.#queue.run(async () => {
+      // First, of what the datapath leaves to the kernel: what nft refuses is in force nowhere.
+      await this.#parts.network.putRules(rules);
       await this.#parts.store.saveRules(rules);
       await this.#projection.apply();
-      await this.#parts.network.putRules(rules); // of what the datapath leaves to the kernel
     });
   }
 
@@ -167,7 +170,9 @@ export class Amphora {
 
   snapshot(): Snapshot {
     const { wanted, report, mapWrites } = this.#projection;
-    return { committed: this.#committed.all(), wanted, report, mapWrites, ...this.#start };
+    const committed = this.#committed.all();
+    const listeners = this.#committed.listeners();
+    return { committed, listeners, wanted, report, mapWrites, ...this.#start };
   }
 
   /** Everything uploaded, committed or not, as `GET listeners` lists it. */

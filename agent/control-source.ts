@@ -18,12 +18,12 @@ export const controlSource = (options: ControlSourceOptions): ControlSource => {
   const { amphora, dataplane } = options;
   return {
     status: async () => {
-      const { committed, wanted, report, mapWrites, adopted, flowCapacity } = amphora.snapshot();
+      const { listeners, wanted, report, mapWrites, adopted, flowCapacity } = amphora.snapshot();
       return buildStatus({
         amphoraId: options.amphoraId,
         startedAt: options.startedAt.toISOString(),
         adopted,
-        listeners: committed.flatMap(({ upload }) => upload.listeners),
+        listeners,
         down: wanted.down,
         localAddresses: new Set(
           wanted.interfaces.flatMap((one) => one.addresses.map(({ address }) => address)),

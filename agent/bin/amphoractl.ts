@@ -4,13 +4,14 @@
 import type { Command } from './command.js';
 import { flows } from './ctl-flows.js';
 import { host } from './ctl-host.js';
+import { logs } from './ctl-logs.js';
 import { stats } from './ctl-stats.js';
 import { status } from './ctl-status.js';
 import { explain } from './explain.js';
 import { runCommand } from './run-command.js';
 
 /** In the order of the overview. */
-const commands: readonly Command[] = [explain, status, flows, stats, host];
+const commands: readonly Command[] = [explain, status, flows, stats, logs, host];
 
 // A reader that has seen enough (`amphoractl ... | head`) is no error.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {

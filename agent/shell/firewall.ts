@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The rule file of SR-IOV ports and its way into the kernel (contract 5.8).
+import { rename, rm } from 'node:fs/promises';
 import { renderFirewall } from '../core/network/firewall.js';
 import type { FirewallRule } from '../core/network/rules.js';
 import { readIfPresent, writeFileAtomic } from './files.js';
@@ -19,13 +20,19 @@ export const loadFirewall = async (options: FirewallOptions): Promise<void> => {
   await run('nft', ['-f', options.file], { netns: options.netns });
 };
 
-/** The whole set, in one step. Throws when nft does; the file then has what should be in force. */
+/** The whole set, in one step. Throws when nft does; kernel and file then have what they had. */
 export const replaceFirewall = async (
   options: FirewallOptions,
   rules: readonly FirewallRule[],
 ): Promise<void> => {
-  await write(options, rules);
-  await loadFirewall(options);
+  const candidate = `${options.file}.new`;
+  try {
+    await write({ ...options, file: candidate }, rules);
+    await run('nft', ['-f', candidate], { netns: options.netns });
+    await rename(candidate, options.file);
+  } finally {
+    await rm(candidate, { force: true });
+  }
 };
 
 const write = (

@@ -43,6 +43,7 @@ const listener: ListenerStatus = {
   engine: 'datapath',
   reasons: [],
   isLive: true,
+  log: [],
   open: 3,
   pools: [
     {

@@ -23,6 +23,10 @@ export const defaultTarget = (facility: number): LogTarget => ({
   length: 1024,
 });
 
+/** `local0`, or the number of one that has no such name. */
+export const facilityName = (facility: number): string =>
+  facility >= LOCAL0 ? `local${facility - LOCAL0}` : String(facility);
+
 const INFO = 6;
 
 /** What stands before the line: priority, time and tag as HAProxy writes them (RFC 3164, without a host name). */

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The one text that a PROMETHEUS listener shows (contract 8.1).
 import type { Counters } from '../model/dataplane.js';
+import { lostLines } from '../model/flow-log.js';
 import type { ListenerStatus } from '../report/status.js';
 import { datapathFamilies } from './datapath.js';
 import { type Family, mergeFamilies, renderFamilies } from './families.js';
@@ -21,7 +22,10 @@ export interface MetricsInput {
 
 export const renderMetrics = ({ cpu, memory, exporter, agent }: MetricsInput): string => {
   const haproxy = parseExporter(exporter);
-  const datapath = agent === null ? [] : datapathFamilies(agent.listeners, agent.counters);
+  const datapath =
+    agent === null
+      ? []
+      : [...datapathFamilies(agent.listeners, agent.counters), ...logFamilies(agent.counters)];
   return renderFamilies([
     percent('octavia_loadbalancer_cpu', 'Load balancer CPU utilization (percentage).', cpu),
     percent(
@@ -32,6 +36,24 @@ export const renderMetrics = ({ cpu, memory, exporter, agent }: MetricsInput): s
     ...mergeFamilies(addTotals(haproxy, datapath), datapath),
   ]);
 };
+
+const logFamilies = ({ log }: Counters): Family[] =>
+  log === undefined
+    ? []
+    : [
+        {
+          name: 'octavia_loadbalancer_flow_logs_total',
+          type: 'counter',
+          help: 'Total number of lines of flows written by the agent since its start.',
+          samples: new Map([['', String(log.written)]]),
+        },
+        {
+          name: 'octavia_loadbalancer_flow_logs_lost_total',
+          type: 'counter',
+          help: 'Total number of flows whose line was lost.',
+          samples: new Map([['', String(lostLines(log))]]),
+        },
+      ];
 
 const percent = (name: string, help: string, value: number): Family => ({
   name,
@@ -44,6 +66,7 @@ const percent = (name: string, help: string, value: number): Family => ({
 const TOTALS: Readonly<Record<string, string>> = {
   octavia_loadbalancer_current_connections: 'octavia_listener_current_sessions',
   octavia_loadbalancer_connections_total: 'octavia_listener_connections_total',
+  octavia_loadbalancer_dropped_logs_total: 'octavia_loadbalancer_flow_logs_lost_total',
 };
 
 const addTotals = (haproxy: readonly Family[], datapath: readonly Family[]): Family[] =>

@@ -32,7 +32,8 @@ export const allowedKeys = (
   allowed: readonly AllowedSources[],
 ): Uint8Array[] => {
   const ports = new Set(part.vips.map(({ port }) => port));
-  const protocol = part.listener.protocol === 'UDP' ? 'UDP' : 'TCP';
+  const { protocol: own } = part.listener;
+  const protocol = own === 'UDP' || own === 'SCTP' ? own : 'TCP';
   return allowed
     .filter((rule) => rule.protocol === protocol && ports.has(rule.port))
     .map(({ cidr }) =>

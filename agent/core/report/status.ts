@@ -2,6 +2,7 @@
 // What `amphoractl status` tells: engines and reasons, members and why they are down, hooks, table fill.
 import { familyOf } from '../model/address.js';
 import type { ApplyReport, Counters } from '../model/dataplane.js';
+import { facilityName } from '../log/log-target.js';
 import { memberKey } from '../model/ids.js';
 import type { Listener, Member, Pool } from '../model/load-balancer.js';
 
@@ -29,6 +30,8 @@ export interface ListenerStatus {
   /** False where no VIP is an address of the amphora now: the other amphora has them. */
   readonly isLive: boolean;
   readonly open: number | null;
+  /** Where lines of its flows go, `path facility`; empty: nowhere. */
+  readonly log: readonly string[];
   readonly pools: readonly {
     readonly id: string;
     readonly algorithm: string;
@@ -89,12 +92,18 @@ const listenerStatus = (listener: Listener, input: StatusInput): ListenerStatus 
   reasons: listener.reasons,
   isLive: listener.vips.some(({ address }) => input.localAddresses.has(address)),
   open: input.counters.listeners[listener.id]?.open ?? null,
+  log: logOf(listener),
   pools: listener.pools.map((pool) => ({
     id: pool.id,
     algorithm: pool.algorithm,
     members: pool.members.map((member) => memberStatus(listener, pool, member, input)),
   })),
 });
+
+const logOf = ({ logFormat, logTargets = [] }: Listener): string[] =>
+  logFormat === null
+    ? []
+    : logTargets.map(({ path, facility }) => `${path} ${facilityName(facility)}`);
 
 const memberStatus = (
   listener: Listener,
