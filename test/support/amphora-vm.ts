@@ -20,10 +20,19 @@ export interface VmOptions {
   readonly images?: readonly string[];
   /** The agent, if it is not ours as compiled; the config file follows it. */
   readonly agent?: readonly string[];
+  /** Every program that our agent and its children run is written down, in the VM's /run/exec.log. */
+  readonly traced?: boolean;
+  /** Directories that are the VM's own, beside /etc, /var and /usr: what is written there can be told. */
+  readonly overlays?: readonly string[];
 }
 
 /** Where the compiled agent lies; a test may name another with AMPHORA_AGENT. */
 const AGENT = process.env['AMPHORA_AGENT'] ?? inCheckout('dist/agent/bin/amphora-agent.js');
+/** Whole command lines, of everything that comes of it; only these system calls stop it. */
+const TRACED = [
+  ...'strace -f --seccomp-bpf -qq -s 4096 -v -e trace=execve,execveat -e signal=none -o'.split(' '),
+  ...['/run/exec.log', process.execPath, AGENT],
+];
 const CTL = inCheckout('dist/agent/bin/amphoractl.js');
 
 export class AmphoraVm {
@@ -60,12 +69,18 @@ export class AmphoraVm {
     const holder = spawn(command[0] ?? '', command.slice(1), {
       stdio: ['ignore', 'pipe', log],
       detached: options.keep ?? false,
+      env: { ...process.env, VM_OVERLAYS: (options.overlays ?? []).join(' ') },
     });
     closeSync(log);
     if (!holder.stdout) throw new Error('the VM has no output');
     const [words] = (await once(holder.stdout, 'data')) as [Buffer];
     if (!words.toString().startsWith('ready')) throw new Error(`VM: ${words.toString()}`);
-    const vm = new AmphoraVm(world, holder, await childOf(holder.pid ?? 0), options.agent);
+    const vm = new AmphoraVm(
+      world,
+      holder,
+      await childOf(holder.pid ?? 0),
+      options.traced === true ? TRACED : options.agent,
+    );
     vm.#deliver(options);
     return vm;
   }
@@ -120,6 +135,15 @@ export class AmphoraVm {
     process.kill(pid, signal);
     await until('agent ends', async () => child.exitCode !== null || child.signalCode !== null);
     this.#agent = null;
+  }
+
+  /** Number of the agent's process, as this process sees it. */
+  async agentProcess(): Promise<number> {
+    let pid = this.#agent?.pid ?? 0;
+    while (!readFileSync(`/proc/${pid}/cmdline`, 'utf8').startsWith(`${process.execPath}\0`)) {
+      pid = await childOf(pid);
+    }
+    return pid;
   }
 
   /** Everything that a boot takes away is gone, the agent with it; it is not started again. */

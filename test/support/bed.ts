@@ -22,6 +22,8 @@ export interface BedOptions {
   readonly options?: readonly string[];
   /** Processes per server; one holds at most about 19,000 connections. */
   readonly workers?: number;
+  readonly traced?: boolean;
+  readonly overlays?: readonly string[];
 }
 
 export interface Bed {

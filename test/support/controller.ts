@@ -43,6 +43,11 @@ export class Controller {
     this.#forwarder = world.management.spawn('setpriv', bound, { stdio: 'ignore' });
   }
 
+  /** Where clients of another kind reach the agent's port. */
+  get socketPath(): string {
+    return this.#socketPath;
+  }
+
   async close(): Promise<void> {
     this.#forwarder.kill();
     await ended(this.#forwarder);
