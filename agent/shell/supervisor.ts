@@ -83,6 +83,7 @@ export class Supervisor implements Services {
       await sleep(20);
     }
     await removePath(service.pidFile);
+    await removePath(this.#logFile(service)); // or each load balancer that ever was would leave one
   }
 
   async adopt(service: Service): Promise<boolean> {
