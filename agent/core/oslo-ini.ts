@@ -8,13 +8,13 @@ export type IniFile = ReadonlyMap<string, ReadonlyMap<string, string>>;
 /**
  * Reads oslo's dialect: `[section]`, `name = value` or `name: value`, comments only at the start of a line,
  * indented lines continue the value above. The last value of a name wins. Never throws: a line that means
- * nothing is skipped, as unknown options are (contract 6.1).
+ * nothing is skipped, as unknown options are (contract 6.1), and told to `onStray` by its number from 1.
  */
-export const parseOsloIni = (text: string): IniFile => {
+export const parseOsloIni = (text: string, onStray: (line: number) => void = () => {}): IniFile => {
   const sections = new Map<string, Map<string, string>>();
   let section = sectionOf(sections, 'DEFAULT');
   let name: string | null = null;
-  for (const line of text.split(/\r?\n/)) {
+  for (const [index, line] of text.split(/\r?\n/).entries()) {
     if (line.trim() === '' || /^[#;]/.test(line)) {
       name = null;
       continue;
@@ -22,13 +22,16 @@ export const parseOsloIni = (text: string): IniFile => {
     const header = /^\[([^\]]+)\]/.exec(line)?.[1];
     const option = /^([^\s=:[][^=:]*?)\s*[=:]\s*(.*)$/.exec(line);
     if (/^\s/.test(line)) {
-      if (name !== null) section.set(name, `${section.get(name) ?? ''}\n${line.trim()}`);
+      if (name === null) onStray(index + 1);
+      else section.set(name, `${section.get(name) ?? ''}\n${line.trim()}`);
     } else if (header !== undefined) {
       section = sectionOf(sections, header);
       name = null;
     } else if (option) {
       name = option[1] ?? '';
       section.set(name, unquote(option[2] ?? ''));
+    } else {
+      onStray(index + 1);
     }
   }
   return sections;

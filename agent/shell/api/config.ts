@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Replaces the agent's own configuration (contract 1.5, 19 and 6.2).
 import type { Amphora } from '../../amphora.js';
+import { parseOsloIni } from '../../core/oslo-ini.js';
 import { AgentError, textOf } from '../../errors.js';
 import { type Route, OK, answer } from './routes.js';
 
@@ -14,7 +15,9 @@ export const configRoutes = (
     path: '/1.0/config',
     handle: async (request) => {
       try {
-        await amphora.inTurn(() => replace(request.body.toString('utf8')));
+        const text = request.body.toString('utf8');
+        refuseStrayLines(text);
+        await amphora.inTurn(() => replace(text));
       } catch (error) {
         throw new AgentError(
           'CONFIG_NOT_WRITTEN',
@@ -29,3 +32,10 @@ export const configRoutes = (
     },
   },
 ];
+
+/** A start is patient with a file that somebody edited; what comes from a controller is whole or refused. */
+const refuseStrayLines = (text: string): void => {
+  parseOsloIni(text, (line) => {
+    throw new Error(`line ${line} is neither a section nor an option`);
+  });
+};

@@ -66,7 +66,7 @@ export const loadBalancerRoutes = (
           details: `No UDP listener with UUID: ${id}`,
         });
       }
-      return { status: 200, body: null, text: decodeConfig(data), etag: md5(data) };
+      return { status: 200, body: null, text: decodeConfig(data) };
     },
   },
   {

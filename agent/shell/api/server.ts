@@ -68,8 +68,9 @@ export const createServer = (routes: readonly Route[], options: ServerOptions) =
     requestTimeout: options.requestReadTimeoutSeconds * 1000,
     forceCloseConnections: 'idle',
     clientErrorHandler: refuseBrokenRequest,
-    // The controller's client joins a base URL that ends in a slash with a path that is one (P1).
-    rewriteUrl: (request) => (request.url === '//' ? '/' : (request.url ?? '/')),
+    // The controller's client joins a base URL that ends in a slash with a path that is one (P1). The reference's
+    // server drops all but one slash at the beginning of every path.
+    rewriteUrl: (request) => (request.url ?? '/').replace(/^\/+/, '/'),
     schemaController: {
       compilersFactory: { buildValidator: refuseSchema, buildSerializer: refuseSchema },
     },
@@ -114,8 +115,7 @@ export const createServer = (routes: readonly Route[], options: ServerOptions) =
       url: route.path,
       handler: async (request, reply) => {
         const parsed = requestOf(request);
-        // The router lets a parameter be empty; the reference's does not.
-        if (Object.values(parsed.params).includes(''))
+        if (!Object.values(parsed.params).every(isSegment))
           return answerUnrouted(routes, request, reply);
         return send(reply, await route.handle(parsed));
       },
@@ -136,6 +136,9 @@ const refuseSchema = (): never => {
   throw new Error('no route has a schema');
 };
 
+/** The router lets a parameter be empty or hold an encoded slash; the reference's does not. */
+const isSegment = (value: string): boolean => value !== '' && !value.includes('/');
+
 const requestOf = (request: FastifyRequest) => ({
   params: request.params as Readonly<Record<string, string>>,
   body: Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0),
@@ -147,7 +150,7 @@ const send = (reply: FastifyReply, answer: Answer): FastifyReply => {
   if (answer.etag !== undefined) void reply.header('etag', answer.etag);
   const [type, payload] =
     answer.text === undefined
-      ? ['application/json', `${JSON.stringify(answer.body)}\n`]
+      ? ['application/json', JSON.stringify(answer.body)]
       : ['text/plain; charset=UTF-8', answer.text];
   return reply.code(answer.status).header('content-type', type).send(Buffer.from(payload));
 };

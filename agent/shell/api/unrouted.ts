@@ -19,7 +19,7 @@ export const answerUnrouted = (
   reply: FastifyReply,
 ): FastifyReply => {
   const path = pathOf(request.url);
-  const allowed = methodsOf(routes, path);
+  const allowed = methodsOf(routes, decoded(path));
   if (allowed.length > 0) {
     void reply.header('allow', allowed.join(', '));
     if (request.method !== 'OPTIONS') throw frameworkError('METHOD_NOT_ALLOWED', NOT_ALLOWED);
@@ -35,6 +35,15 @@ export const answerUnrouted = (
 /** Of a request target that no route took, so it may be anything: `//[`, `*`, `http://[`. */
 const pathOf = (target: string): string =>
   target.replace(/^https?:\/\/[^/?#]*/, '').replace(/[?#].*$/s, '');
+
+/** An encoded slash divides segments like any other, as it does where the reference routes. */
+const decoded = (path: string): string => {
+  try {
+    return decodeURIComponent(path);
+  } catch {
+    return path;
+  }
+};
 
 const methodsOf = (routes: readonly Route[], path: string): string[] => {
   const methods = routes
