@@ -85,7 +85,8 @@ layout: node_modules/.package-lock.json
 lint: node_modules/.package-lock.json
 	npm run --silent lint
 	npm run --silent typecheck
-	shellcheck $(wildcard .ci/* cloud-init/root/usr/libexec/* test/run test/demo/demo test/bench/bench test/bench/agent/bench test/bench/agent/image/usr/*/* test/bench/pktgen test/image/check test/image/packages test/kernels/check test/support/vm-init test/support/vm-reboot)
+	shellcheck $(wildcard .ci/* cloud-init/root/usr/libexec/* test/run test/demo/demo test/bench/bench test/bench/agent/bench test/bench/agent/image/usr/*/* test/bench/pktgen test/image/check test/image/packages test/kernels/check test/support/vm-init test/support/vm-reboot) \
+		$(addprefix test/compat/stand-ins/,journalctl keepalived-lvs masquerade service)
 	shellcheck --exclude=SC2154 $(ELEMENT_SCRIPTS)
 
 check: build tools

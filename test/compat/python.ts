@@ -14,10 +14,11 @@ export interface Python {
   stop(): Promise<void>;
 }
 
-/** `script` lies beside this file. */
-export const startPython = (script: string): Python => {
+/** `script` lies beside this file. `prefix`: a command that runs another, for instance in a namespace. */
+export const startPython = (script: string, prefix: readonly string[] = []): Python => {
   const path = join(import.meta.dirname, script);
-  const child = spawn(PYTHON, ['-W', 'ignore', path], { stdio: ['pipe', 'pipe', 'pipe'] });
+  const [command, ...args] = [...prefix, PYTHON, '-W', 'ignore', path];
+  const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'pipe'] });
   let words = '';
   child.stderr.on('data', (chunk: Buffer) => (words = (words + chunk.toString()).slice(-4000)));
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();

@@ -5,6 +5,8 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { enums } from '../../agent/core/plan/layout.gen.js';
+import { DIFFERENCES } from '../compat/differences.js';
+import { OPERATIONS } from '../compat/operations.js';
 
 const root = join(import.meta.dirname, '../..');
 const read = (path: string): string => readFileSync(join(root, path), 'utf8');
@@ -82,5 +84,35 @@ t.test('each of the 67 pitfalls is held by tests that exist', (t) => {
       t.ok(found, `P${number}: ${file} "${title}"`);
     }
   }
+  t.end();
+});
+
+t.test('every operation of the API has its row, and tests that exist', (t) => {
+  const rows = new Map(
+    read('docs/contract.md')
+      .split('\n')
+      .map((line) => line.split('|').map((cell) => cell.trim()))
+      .filter(
+        ([, number, operation]) => /^\d+$/.test(number ?? '') && /^`[A-Z]+ /.test(operation ?? ''),
+      )
+      .map(([, number, operation, , , tests]) => [Number(number), { operation, tests }]),
+  );
+  t.equal(rows.size, OPERATIONS.length);
+  for (const [number, method, path] of OPERATIONS) {
+    const row = rows.get(number);
+    t.equal(row?.operation, `\`${method} ${path}\``);
+    const tests = all(row?.tests ?? '', /`([^`]+)`/g);
+    t.ok(tests.length > 0, `${path} is held by a test`);
+    for (const test of tests) t.ok(existsSync(join(root, 'test', `${test}.test.ts`)), test);
+  }
+  t.end();
+});
+
+t.test('the differences from the stock agent are those of the test', (t) => {
+  const shown = read('docs/contract.md').split('\n|---|---|---|---|\n')[1];
+  const rows = DIFFERENCES.map(
+    ({ where, stock, here, why }) => `| ${where} | ${stock} | ${here} | ${why} |\n`,
+  );
+  t.equal(shown, rows.join(''));
   t.end();
 });

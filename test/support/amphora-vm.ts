@@ -10,6 +10,9 @@ import { MANAGEMENT } from './topology.js';
 import { ended, run, sleep, until } from './run.js';
 import type { World } from './world.js';
 
+/** What a VM needs of its surroundings: its default network namespace, and where its log goes. */
+export type VmWorld = Pick<World, 'amphora' | 'directory'>;
+
 export interface VmOptions {
   readonly hook: 'auto' | 'xdp' | 'tc';
   /** Lines for [amphora_xdp]. */
@@ -18,6 +21,8 @@ export interface VmOptions {
   readonly keep?: boolean;
   /** Directories whose etc, var and usr lie over the machine's; with any, the VM has systemd's commands. */
   readonly images?: readonly string[];
+  /** Who keeps HAProxy running; `systemd` wants a systemctl in the VM. */
+  readonly services?: 'supervisor' | 'systemd';
   /** The agent, if it is not ours as compiled; the config file follows it. */
   readonly agent?: readonly string[];
   /** Every program that our agent and its children run is written down, in the VM's /run/exec.log. */
@@ -36,7 +41,7 @@ const TRACED = [
 const CTL = inCheckout('dist/agent/bin/amphoractl.js');
 
 export class AmphoraVm {
-  readonly #world: World;
+  readonly #world: VmWorld;
   readonly #init: number;
   readonly #holder: ChildProcess;
   readonly #logFile: string;
@@ -44,7 +49,7 @@ export class AmphoraVm {
   #agent: ChildProcess | null = null;
 
   private constructor(
-    world: World,
+    world: VmWorld,
     holder: ChildProcess,
     init: number,
     command: readonly string[] = [process.execPath, AGENT],
@@ -57,7 +62,7 @@ export class AmphoraVm {
   }
 
   /** Boots the VM with the files that a controller delivers; the agent is not yet started. */
-  static async boot(world: World, options: VmOptions): Promise<AmphoraVm> {
+  static async boot(world: VmWorld, options: VmOptions): Promise<AmphoraVm> {
     const script = inCheckout('test/support/vm-init');
     const unshare = [
       ...['unshare', '--mount', '--pid', '--fork', '--kill-child=SIGKILL', '--mount-proc'],
@@ -179,9 +184,8 @@ export class AmphoraVm {
         /^controller_ip_port_list = .*$/m,
         `controller_ip_port_list = ${MANAGEMENT.controller}:5555`,
       )
-      .concat(
-        `\n\n[amphora_xdp]\nhook = ${options.hook}\nservices = ${options.images ? 'systemd' : 'supervisor'}\n`,
-      )
+      .concat(`\n\n[amphora_xdp]\nhook = ${options.hook}\n`)
+      .concat(`services = ${options.services ?? (options.images ? 'systemd' : 'supervisor')}\n`)
       .concat((options.options ?? []).map((line) => `${line}\n`).join(''));
     writeFileSync(this.path('/etc/octavia/amphora-agent.conf'), config);
     for (const file of ['server.pem', 'client_ca.pem']) {
