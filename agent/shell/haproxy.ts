@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // HAProxy: one process per load balancer, with what the datapath left it to do.
 import { createHash } from 'node:crypto';
-import { access } from 'node:fs/promises';
-import { join } from 'node:path';
+import { access, mkdir } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { FastifyBaseLogger } from 'fastify';
 import { capConnections } from '../core/render/connection-cap.js';
@@ -120,6 +120,8 @@ export class Haproxy {
     await this.#writeChecked(file, text);
     await this.#saveServersState(loadBalancerId, statsSocket);
     const before = await workerOf(statsSocket);
+    // One that only checks members of UDP and SCTP has no upload that would have made it.
+    await mkdir(dirname(service.pidFile), { recursive: true });
     await (isRunning ? services.reload(service) : services.start(service));
     await this.#awaitWorker(service, { statsSocket, before, isReload: isRunning });
     await removePath(markOf(file));

@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // A real HAProxy under the built-in supervisor, and the health that its checks find. Needs root.
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pino } from 'pino';
 import t, { type Test } from 'tap';
 import { Haproxy, peerName } from '../../agent/shell/haproxy.js';
 import { HealthWatch } from '../../agent/shell/health.js';
 import { readMemberChecks } from '../../agent/shell/member-checks.js';
+import type { Service } from '../../agent/shell/services.js';
 import { Store } from '../../agent/shell/store.js';
 import { Supervisor } from '../../agent/shell/supervisor.js';
 
@@ -84,6 +85,17 @@ const until = async (condition: () => boolean): Promise<boolean> => {
   for (let i = 0; i < 100 && !condition(); i += 1) await sleep(50);
   return condition();
 };
+
+t.test('an init system’s HAProxy finds where its PID file goes, without any upload', async (t) => {
+  const { haproxy, services, remainder, config } = bedIn(shortDirectory(t));
+  let found = false;
+  services.start = (service: Service): Promise<void> => {
+    found = existsSync(dirname(service.pidFile));
+    return Promise.reject(new Error('enough seen'));
+  };
+  await t.rejects(haproxy.bring(remainder(config(8001)), 'reload', true));
+  t.ok(found);
+});
 
 t.test('started, undisturbed, reloaded, refused, adopted, stopped', async (t) => {
   const directory = shortDirectory(t);
