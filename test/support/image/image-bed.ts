@@ -94,8 +94,8 @@ export const upgradeAgent = async ({ vm, controller }: Booted): Promise<void> =>
   await vm.shell.run(
     [
       'mount LABEL=tools /mnt',
-      `rm -rf ${library}.old && cp -r /mnt/agent${library} ${library}.new`,
-      `mv ${library} ${library}.old && mv ${library}.new ${library}`,
+      `mkdir ${library}.new && tar -C ${library}.new --strip-components=1 -xzf /mnt/agent.tar.gz`,
+      `rm -rf ${library}.old && mv ${library} ${library}.old && mv ${library}.new ${library}`,
       // The drive cannot carry it.
       `setcap cap_net_raw+ep ${library}/build/commands/amphora-health-checker`,
       'umount /mnt',
@@ -250,6 +250,10 @@ const makeToolsDrive = async (): Promise<void> => {
   await run('make', ['-s', '-C', inCheckout('.'), 'install', `DESTDIR=${agent}`], {
     timeoutMs: 600_000,
   });
-  const graft = ['-graft-points', `tools=${inCheckout('build/tools')}`, `agent=${agent}`];
+  const archive = join(DIRECTORY, 'agent.tar.gz');
+  await run('tar', ['-C', join(agent, 'usr/local/lib'), '-czf', archive, 'amphora-xdp']);
+  const graft = ['-graft-points', `tools=${inCheckout('build/tools')}`, `agent.tar.gz=${archive}`];
   await run('genisoimage', ['-quiet', '-r', '-J', '-V', 'tools', '-o', TOOLS_DRIVE, ...graft]);
+  // Always the same size: a machine that goes on from a snapshot knows how large its drive is.
+  await run('truncate', ['--size=16M', TOOLS_DRIVE]);
 };
