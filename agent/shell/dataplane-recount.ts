@@ -64,7 +64,8 @@ export class OpenRecount {
   #opens(name: StateMap): Int32Array {
     const map = this.#maps.map(name);
     const { offset } = structs[name].fields.open;
-    const opens = new Int32Array(map.info.maxEntries);
+    const { maxEntries, valueSize } = map.info; // asks the kernel: once
+    const opens = new Int32Array(maxEntries);
     let cursor: Uint8Array | null = null;
     do {
       const slice = map.readBatch(cursor, SLICE_RECORDS);
@@ -75,7 +76,7 @@ export class OpenRecount {
         slice.values.byteLength,
       );
       for (let i = 0; i < slice.count; i += 1)
-        opens[keys.readUInt32LE(i * 4)] = values.readInt32LE(i * map.info.valueSize + offset);
+        opens[keys.readUInt32LE(i * 4)] = values.readInt32LE(i * valueSize + offset);
       cursor = slice.cursor;
     } while (cursor !== null);
     return opens;
