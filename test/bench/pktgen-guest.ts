@@ -124,7 +124,10 @@ export const generate = async (
     lines.map((line) => `echo '${line}' > /proc/net/pktgen/${file}`);
   const script = [
     'set -e',
-    ...set('kpktgend_0', 'rem_device_all', 'add_device out'),
+    ...set('kpktgend_0', 'rem_device_all'),
+    // Its thread does that when it gets to it.
+    'while grep -qw out /proc/net/pktgen/kpktgend_0; do sleep 0.1; done',
+    ...set('kpktgend_0', 'add_device out'),
     ...set('out', `count ${packets}`, 'clone_skb 0', 'pkt_size 60', 'delay 0'),
     ...set('out', `dst_mac ${middle.frontMac}`, `dst ${middle.target}`),
     ...set('out', `src_min ${CLIENT}`, `src_max ${CLIENT}`, `udp_dst_min ${PORT}`),
@@ -134,7 +137,12 @@ export const generate = async (
     'cat /proc/net/pktgen/out',
   ];
   const inside = `ip netns exec gen-${middle.name} sh -c`;
-  const words = await shell.run(`${inside} "${script.join('\n')}"`, 600_000);
+  const words = await shell
+    .run(`${inside} "${script.join('\n')}"`, 600_000)
+    .catch(async (error: unknown) => {
+      const kernel = await shell.run('dmesg | tail -n 5');
+      throw new Error(`${String(error)}: ${kernel}`, { cause: error });
+    });
   const result = /OK: (\d+)\(/.exec(words);
   if (result === null) throw new Error(`pktgen: ${words}`);
   return Number(result[1]);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The amphora image under QEMU's emulation, its NICs in the test world: what a compute node does with it.
 import type { ChildProcess } from 'node:child_process';
-import { existsSync, openSync, closeSync, mkdirSync, readFileSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Namespace } from '../netns.js';
 import { ended, until } from '../run.js';
@@ -50,11 +50,11 @@ export class ImageVm {
     closeSync(log);
     const qmpPath = join(directory, 'qmp.sock');
     try {
-      await until('QEMU listens', async () => {
+      // Its socket is there a moment before somebody listens.
+      const qmp = await until('QEMU listens', async () => {
         if (child.exitCode !== null) throw new Error('QEMU ended');
-        return existsSync(qmpPath);
+        return Qmp.open(qmpPath).catch(() => undefined);
       });
-      const qmp = await Qmp.open(qmpPath);
       return new ImageVm(options, child, qmp, await GuestShell.open(join(directory, 'shell.sock')));
     } catch (error) {
       child.kill('SIGKILL');
