@@ -49,12 +49,13 @@ MAP(reasons, BPF_MAP_TYPE_PERCPU_ARRAY, __u32, __u64, REASON_MAX, 0);
 MAP(guard, BPF_MAP_TYPE_PERCPU_ARRAY, __u32, struct guard, 1, 0);
 
 /*
- * Established flows: preallocated hashes, never an LRU, which would tear pairs and forget idle
- * sessions. Whatever may be forgotten is an LRU, half-open flows first of all: a SYN flood recycles
- * those and cannot touch an established flow.
+ * Established flows: hashes, never an LRU, which would tear pairs and forget idle sessions. Whatever may
+ * be forgotten is an LRU, half-open flows first of all: a SYN flood recycles those and cannot touch an
+ * established flow. Entries are allocated as flows come (the kernel keeps some ready per CPU): most
+ * amphorae never see a tenth of their capacity, and preallocated it would be a sixth of their RAM.
  */
-MAP(flows4, BPF_MAP_TYPE_HASH, struct flow_key4, struct flow4, 4096, 0);
-MAP(flows6, BPF_MAP_TYPE_HASH, struct flow_key6, struct flow6, 4096, 0);
+MAP(flows4, BPF_MAP_TYPE_HASH, struct flow_key4, struct flow4, 4096, BPF_F_NO_PREALLOC);
+MAP(flows6, BPF_MAP_TYPE_HASH, struct flow_key6, struct flow6, 4096, BPF_F_NO_PREALLOC);
 MAP(half4, BPF_MAP_TYPE_LRU_HASH, struct flow_key4, struct flow4, 16384, BPF_F_NO_COMMON_LRU);
 MAP(half6, BPF_MAP_TYPE_LRU_HASH, struct flow_key6, struct flow6, 16384, BPF_F_NO_COMMON_LRU);
 MAP(cache4, BPF_MAP_TYPE_ARRAY, __u32, struct cache_line4, 1, BPF_F_MMAPABLE); /* MMAPABLE: begins on a page */

@@ -35,7 +35,7 @@ const ENTRIES_PER_FLOW = 2;
 /** Bytes per entry: key, value, the kernel's element head and its bucket. */
 const ENTRY4 = 144;
 const ENTRY6 = 208;
-/** Flow tables are preallocated, so their share of the RAM is gone for good. */
+/** What full flow tables take. Entries are allocated as flows come; only the buckets, a tenth, are there at once. */
 const FLOW_SHARE_OF_RAM = 1 / 6;
 const MOST_FLOWS = 1_000_000;
 const FEWEST_FLOWS = 16_384;
