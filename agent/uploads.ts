@@ -5,6 +5,7 @@ import type { Listener } from './core/model/load-balancer.js';
 import { ConfigRejected } from './core/parse/config-rejected.js';
 import { quoted } from './core/parse/values.js';
 import { checkVrrpConfig } from './core/parse/vrrp-config.js';
+import { currentConfig } from './core/render/current-config.js';
 import {
   type Upload,
   decodeConfig,
@@ -51,13 +52,16 @@ export class Uploads {
       await store.saveUpload(kind, id, data);
       return;
     }
-    await store.stageUpload(id, data);
+    // HAProxy judges what it would be given, which an old controller says in other words; what came is kept.
+    await store.stageUpload(id, Buffer.from(currentConfig(decodeConfig(data))));
     try {
       await haproxy.check(store.stagedFile(id), amphoraId);
     } catch (error) {
+      await store.stageUpload(id, data);
       await store.failUpload(id);
       throw error;
     }
+    await store.stageUpload(id, data);
     await store.acceptUpload(id);
   }
 

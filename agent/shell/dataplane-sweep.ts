@@ -50,6 +50,8 @@ export class DataplaneSweep {
   #ticking: Promise<void> = Promise.resolve();
   #isTicking = false;
   #isCrowded = false;
+  /** Ticks to let pass: empty tables are looked at once in the time that full ones take. */
+  #restTicks = 0;
   /** Gone members that the last pass did not meet: a second such pass frees them. */
   #unseen: ReadonlySet<number> = new Set();
 
@@ -96,6 +98,10 @@ export class DataplaneSweep {
 
   async #tick(): Promise<void> {
     const { maps, logger } = this.#parts;
+    if (this.#restTicks > 0) {
+      this.#restTicks--;
+      return;
+    }
     try {
       const records = maps.map('flows4').info.maxEntries + maps.map('flows6').info.maxEntries;
       await this.#steps(Math.ceil(records / TICKS_PER_PASS / SLICE_RECORDS));
@@ -143,6 +149,7 @@ export class DataplaneSweep {
       const filled = (all.records - before) / maps.map(table).info.maxEntries;
       if (!table.startsWith('half')) fullest = Math.max(fullest, filled);
     }
+    this.#restTicks = all.records === 0 && gone.size === 0 ? TICKS_PER_PASS - 1 : 0;
     this.#noteFullness(fullest);
     this.#recount.check(numbers, all);
     await this.#release(gone, all);

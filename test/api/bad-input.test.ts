@@ -309,11 +309,27 @@ t.test('dangerous configs are refused with their line, and nothing changes', asy
     [refused.statusCode, refused.json()],
     [400, { message: 'Invalid request', details: bed.haproxy.refusal }],
   );
-  t.ok(readFileSync(join(bed.directory, 'lib', LB, 'haproxy.cfg.new-failed')));
+  const failed = readFileSync(join(bed.directory, 'lib', LB, 'haproxy.cfg.new-failed'), 'utf8');
+  t.equal(failed, good, 'what came, for whoever looks into it');
   t.equal(bed.dataplane.applied.length, applied, 'the datapath heard nothing');
   const lvs = await bed.app.inject({ method: 'PUT', url: LVS, payload: 'virtual_server {{{' });
   t.equal(lvs.statusCode, 400);
   t.match(lvs.json(), { message: 'Invalid request', details: /line/ });
+});
+
+t.test("a line that today's HAProxy refuses is kept, but not what it judges", async (t) => {
+  const bed = await startBed(t.testdir());
+  const good = upload(bed.directory, 'a01-tcp/haproxy-08d76b82-11.0.0.cfg');
+  const old = good.replace('\nfrontend ', '    option http-use-htx\n\nfrontend ');
+  const put = await bed.app.inject({ method: 'PUT', url: UPLOAD, payload: old });
+  t.equal(put.statusCode, 202);
+  t.notMatch(bed.haproxy.checked, 'http-use-htx');
+  t.equal(
+    bed.haproxy.checked.split('\n').length,
+    old.split('\n').length,
+    'complaints name its lines',
+  );
+  t.equal(readFileSync(join(bed.directory, 'lib', LB, 'haproxy.cfg'), 'utf8'), old);
 });
 
 t.test('charsets and sizes', async (t) => {

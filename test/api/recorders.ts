@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // An agent without kernel, namespace and HAProxy: what it would do is written down instead.
 import { cpSync, readFileSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pino } from 'pino';
 import { Amphora } from '../../agent/amphora.js';
@@ -124,10 +125,14 @@ export class RecordingHaproxy {
   refusal: string | null = null;
   failBring = false;
 
-  check() {
-    if (this.refusal === null) return Promise.resolve();
+  /** Text of the file that `haproxy -c` would have read last. */
+  checked = '';
+
+  async check(file: string) {
+    this.checked = await readFile(file, 'utf8');
+    if (this.refusal === null) return;
     const body = { message: 'Invalid request', details: this.refusal };
-    return Promise.reject(new AgentError('CONFIG_REJECTED', body));
+    throw new AgentError('CONFIG_REJECTED', body);
   }
   bring(remainder: Remainder) {
     if (this.failBring) {

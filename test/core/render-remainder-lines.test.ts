@@ -6,6 +6,7 @@ import t, { type Test } from 'tap';
 import { parseIpAddress } from '../../agent/core/model/address.js';
 import type { IpAddress, Listener, Member, Monitor } from '../../agent/core/model/load-balancer.js';
 import { parseHaproxyConfig } from '../../agent/core/parse/haproxy-cfg.js';
+import { currentConfig } from '../../agent/core/render/current-config.js';
 import { renderRemainder, type RemainderInput } from '../../agent/core/render/remainder.js';
 
 const commands = { ping: '/opt/ping', udp: '/opt/udp', sctp: '/opt/sctp' };
@@ -103,6 +104,14 @@ t.test('lines of old controllers go', async (t) => {
   const left = render(text(old, internal, web));
   const current = ['global', socket, '    user nobody', ''];
   t.equal(left, text(comment, current, http, web));
+  const whole = currentConfig(text(old, internal, web));
+  t.equal(
+    whole.split('\n').length,
+    text(old, internal, web).split('\n').length,
+    'each keeps its number',
+  );
+  t.notMatch(whole, /htx|group/);
+  accepts(t, whole);
 });
 
 t.test('expected codes in another order are no change', async (t) => {
