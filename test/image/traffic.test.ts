@@ -28,7 +28,7 @@ for (const hook of ['auto', 'tc'] as const) {
     const links = await bed.vm.shell.run(
       'nsenter --net=/run/netns/amphora-haproxy ip -d link show dev eth1',
     );
-    if (hook === 'auto') t.match(links, / xdp .*prog\/xdp/, 'native XDP on virtio-net');
+    if (hook === 'auto') t.match(links, / xdp qdisc [^]*prog\/xdp/, 'native XDP on virtio-net');
     else t.notMatch(links, /prog\/xdp/);
 
     for (const [family, vip, tcpPort, udpPort] of FAMILIES) {
