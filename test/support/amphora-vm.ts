@@ -2,7 +2,7 @@
 // An amphora VM without a hypervisor: a root directory, a PID namespace and the world's `amphora` network namespace.
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { amphoraFixture } from './fixtures.js';
 import { inCheckout } from './paths.js';
@@ -145,7 +145,8 @@ export class AmphoraVm {
   /** Number of the agent's process, as this process sees it. */
   async agentProcess(): Promise<number> {
     let pid = this.#agent?.pid ?? 0;
-    while (!readFileSync(`/proc/${pid}/cmdline`, 'utf8').startsWith(`${process.execPath}\0`)) {
+    // Not by its command line, which it writes over with its title.
+    while (readlinkSync(`/proc/${pid}/exe`) !== process.execPath) {
       pid = await childOf(pid);
     }
     return pid;

@@ -2,7 +2,7 @@
 // Thousands of inputs that nobody should send, against the real agent over mutual TLS. Whatever comes: the same
 // process goes on, each answer is one that the controller reads as it is meant, a refusal changes nothing, no
 // file is written but the agent's own, and no program runs with anything of an input.
-//   SEED=7 INPUTS=10000 node_modules/.bin/tap --timeout=0 test/compat/hostile.ts     other inputs, and more of them
+//   SEED=7 INPUTS=10000 node_modules/.bin/tap --timeout=0 test/compat/hostile.test.ts     other inputs, and more of them
 //   SEED=7 FIRST=4711 INPUTS=1 ...                                            one of them alone
 import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
