@@ -39,7 +39,7 @@ import {
   strayFiles,
   strayPrograms,
 } from '../support/hostile/watch.js';
-import { VIP } from '../support/topology.js';
+import { PORTS, VIP } from '../support/topology.js';
 import { Flows } from '../support/traffic.js';
 
 const SEED = Number(process.env['SEED'] ?? 1);
@@ -176,6 +176,9 @@ t.test(`${INPUTS} hostile inputs, seed ${SEED}`, { timeout: 7_200_000 }, async (
   }
   t.ok(vm.agentRuns, 'the agent runs');
   t.equal(await vm.agentProcess(), pid, 'the same process, all the time');
+  // A mutated list may be a good one, and close the port to new connections.
+  const open = [{ protocol: 'TCP', cidr: null, port: PORT }];
+  await controller.must('PUT', `/1.0/interface/${PORTS.vip.v4}/rules`, open);
   const fresh = new Flows(world.client, VIP.v4, PORT);
   t.strictSame((await fresh.open(10)).members, { m1: 5, m2: 5 }, 'new connections are served');
   await fresh.stop();
