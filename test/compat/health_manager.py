@@ -21,22 +21,9 @@ from octavia.db import api as db_api
 from octavia.db import base_models
 from octavia.db import models
 
+from controller_warnings import Warnings
+
 KEY = 'compat-key'
-
-
-class Warnings(logging.Handler):
-    """Keeps what a controller's operator would read in the log."""
-
-    def __init__(self):
-        super().__init__(level=logging.WARNING)
-        self.lines = []
-
-    def emit(self, record):
-        self.lines.append(record.getMessage())
-
-    def take(self):
-        lines, self.lines = self.lines, []
-        return lines
 
 
 def make_tables():

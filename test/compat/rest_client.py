@@ -19,22 +19,9 @@ from octavia.amphorae.drivers.haproxy import rest_api_driver
 from octavia.certificates.generator import local
 from octavia.common import config  # noqa: F401 registers the options
 
+from controller_warnings import Warnings
+
 CONF = cfg.CONF
-
-
-class Warnings(logging.Handler):
-    """Keeps what a controller's operator would read in the log."""
-
-    def __init__(self):
-        super().__init__(level=logging.WARNING)
-        self.lines = []
-
-    def emit(self, record):
-        self.lines.append(record.getMessage())
-
-    def take(self):
-        lines, self.lines = self.lines, []
-        return lines
 
 
 def configure(asked):
