@@ -33,7 +33,8 @@ TOOLS := $(patsubst test/support/tools/%.c,build/tools/%,$(wildcard test/support
 ELEMENT_SCRIPTS := $(shell grep -rlE '^\#!/bin/(ba)?sh' elements)
 
 .PHONY: all build tools demo check check-kernels check-image bench bench-agent bench-pktgen image install lint clean packages
-all build: $(BPF_OBJECTS) $(ADDON) $(COMMANDS) dist/.stamp
+all: build build/bundle/.stamp
+build: $(BPF_OBJECTS) $(ADDON) $(COMMANDS) dist/.stamp
 
 # The traffic tools of the tests, the demo and the bench.
 tools: $(TOOLS)
