@@ -115,8 +115,8 @@ const allPresent = async (root: string): Promise<boolean> => {
   return found.every((bytes) => bytes !== null && bytes.length > 0);
 };
 
-/** A file under `openstack/`. No link on the drive leads out of it, and nothing large comes in. */
-const readDrive = async (directory: string, name: string): Promise<string> => {
+/** The text of a file under `openstack/`. No link on the drive leads out of it, and nothing large comes in. */
+export const readDrive = async (directory: string, name: string): Promise<string> => {
   const top = join(await realpath(directory), 'openstack');
   const path = await realpath(join(top, name));
   if (!path.startsWith(`${top}/`)) throw new Error(`${name}: leads out of the drive`);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // A config drive as Nova makes it, with what a controller delivers on it.
+import { randomBytes } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { amphoraFixture } from '../fixtures.js';
@@ -17,6 +18,8 @@ export interface ConfigDriveOptions {
   readonly commands?: readonly string[];
   /** Leaves the files out of the drive and sends them as user data (`user_data_config_drive = True`). */
   readonly filesInUserData?: boolean;
+  /** Nova draws 512 bytes when it makes a drive. */
+  readonly seed?: Uint8Array;
 }
 
 /** Debian's Python, whatever others stand before it: python3-octavia is installed for that one. */
@@ -52,6 +55,7 @@ export const makeConfigDrive = async (
     name: `amphora-${AMPHORA_ID}`,
     hostname: `amphora-${AMPHORA_ID}.novalocal`,
     availability_zone: 'nova',
+    random_seed: Buffer.from(options.seed ?? randomBytes(512)).toString('base64'),
     ...(isPlain
       ? {
           files: entries.map(({ file, name }) => ({
