@@ -6,6 +6,7 @@
 #   make bench           figures of the datapath beside nftables and HAProxy
 #   make bench-agent     figures of the agent beside Debian's octavia-agent
 #   make bench-pktgen    the datapath under the kernel's packet generator in the booted image, beside IPVS
+#   make bench-image IMAGES="a.qcow2 b.qcow2"   images side by side: size, boot, memory, under emulation
 #   make image           the amphora image, build/amphora-x64-haproxy.qcow2 (root; installs what it needs)
 #   make install PREFIX=/usr/local DESTDIR=   runnable commands, nothing of the source tree needed
 #   make lint, make build, make layout (after a change of bpf/layout.h), make clean
@@ -32,7 +33,7 @@ TOOLS := $(patsubst test/support/tools/%.c,build/tools/%,$(wildcard test/support
 # Hooks of the image elements, and scripts that they put into the image.
 ELEMENT_SCRIPTS := $(shell grep -rlE '^\#!/bin/(ba)?sh' elements)
 
-.PHONY: all build tools demo check check-kernels check-image bench bench-agent bench-pktgen image install lint clean packages
+.PHONY: all build tools demo check check-kernels check-image bench bench-agent bench-pktgen bench-image image install lint clean packages
 all: build build/bundle/.stamp
 build: $(BPF_OBJECTS) $(ADDON) $(COMMANDS) dist/.stamp
 
@@ -86,7 +87,7 @@ layout: node_modules/.package-lock.json
 lint: node_modules/.package-lock.json
 	npm run --silent lint
 	npm run --silent typecheck
-	shellcheck $(wildcard .ci/* cloud-init/root/usr/libexec/* test/run test/demo/demo test/bench/bench test/bench/agent/bench test/bench/agent/image/usr/*/* test/bench/pktgen test/image/check test/image/packages test/kernels/check test/support/vm-init test/support/vm-reboot) \
+	shellcheck $(wildcard .ci/* cloud-init/root/usr/libexec/* test/run test/demo/demo test/bench/bench test/bench/agent/bench test/bench/agent/image/usr/*/* test/bench/image/bench test/bench/pktgen test/image/check test/image/packages test/kernels/check test/support/vm-init test/support/vm-reboot) \
 		$(addprefix test/compat/stand-ins/,journalctl keepalived-lvs masquerade service)
 	shellcheck --exclude=SC2154 $(ELEMENT_SCRIPTS)
 
@@ -110,6 +111,9 @@ check-image: build tools build/bundle/.stamp
 bench-pktgen: build tools build/bundle/.stamp
 	[ -e "$(IMAGE)" ] || $(MAKE) image
 	IMAGE='$(IMAGE)' bash test/bench/pktgen
+
+bench-image: build tools build/bundle/.stamp
+	bash test/bench/image/bench
 
 check-kernels: build
 	bash test/kernels/check

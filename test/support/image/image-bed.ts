@@ -53,21 +53,24 @@ export interface ImageBed extends Booted {
   pushLvs(spec: ListenerSpec): Promise<void>;
 }
 
-interface BootOptions extends ConfigDriveOptions {
+export interface BootOptions extends ConfigDriveOptions {
+  /** Another than `IMAGE`. */
+  readonly image?: string;
   readonly megabytes?: number;
+  readonly processors?: number;
 }
 
 /** Boots the image from its first moment on a disk of its own. The agent does not answer yet. */
 export const bootImage = async (t: Owner, options: BootOptions = {}): Promise<Booted> => {
   mkdirSync(DIRECTORY, { recursive: true });
-  const place = await makePlace(t);
+  const { image = IMAGE, megabytes = 1024, processors = 2 } = options;
+  const place = await makePlace(t, image);
   const disk = join(place.world.directory, 'disk.qcow2');
   const drive = join(place.world.directory, 'config.iso');
-  await run('qemu-img', ['create', '-q', '-f', 'qcow2', '-F', 'qcow2', '-b', IMAGE, disk]);
+  await run('qemu-img', ['create', '-q', '-f', 'qcow2', '-F', 'qcow2', '-b', image, disk]);
   await makeDrive(drive, options);
   if (!existsSync(TOOLS_DRIVE)) await makeToolsDrive();
-  const { megabytes = 1024 } = options;
-  return start(t, place, { disk, drives: [drive, TOOLS_DRIVE], megabytes });
+  return start(t, place, { disk, drives: [drive, TOOLS_DRIVE], megabytes, processors });
 };
 
 /** A machine whose agent answers and whose shell listens, as it was right after its first boot. */
@@ -204,8 +207,8 @@ interface Place {
   readonly controller: Controller;
 }
 
-const makePlace = async (t: Owner): Promise<Place> => {
-  if (!existsSync(IMAGE)) throw new Error(`no image at ${IMAGE}: make image, or set AMPHORA_IMAGE`);
+const makePlace = async (t: Owner, image = IMAGE): Promise<Place> => {
+  if (!existsSync(image)) throw new Error(`no image at ${image}: make image, or set AMPHORA_IMAGE`);
   const world = await createWorld({ offloads: true });
   t.teardown(() => world.remove());
   await makeTaps(world);
@@ -218,6 +221,7 @@ interface Machine {
   readonly disk: string;
   readonly drives: readonly string[];
   readonly megabytes?: number;
+  readonly processors?: number;
   readonly snapshot?: string;
 }
 

@@ -19,6 +19,7 @@ export interface ImageVmOptions {
   /** ISO images, in the order of their drives. */
   readonly drives: readonly string[];
   readonly megabytes?: number;
+  readonly processors?: number;
   /** First part of its taps' names; `t` when absent. */
   readonly taps?: string;
   /** Name of a snapshot in `disk` to go on from; boots when absent. */
@@ -113,11 +114,20 @@ const COLD_CPU = 'max,-cx16';
 const WARM_CPU = 'max';
 
 const arguments_ = (options: ImageVmOptions): string[] => {
-  const { directory, disk, drives, megabytes = 1024, taps = 't', snapshot } = options;
+  const {
+    directory,
+    disk,
+    drives,
+    megabytes = 1024,
+    processors = 2,
+    taps = 't',
+    snapshot,
+  } = options;
   const socket = (name: string) => `unix:${join(directory, name)},server=on,wait=off`;
   return [
     ...['-nodefaults', '-machine', 'pc', '-accel', 'tcg,thread=multi,tb-size=256'],
-    ...['-cpu', snapshot === undefined ? COLD_CPU : WARM_CPU, '-smp', '2', '-m', String(megabytes)],
+    ...['-cpu', snapshot === undefined ? COLD_CPU : WARM_CPU],
+    ...['-smp', String(processors), '-m', String(megabytes)],
     ...['-vga', 'none', '-display', 'none', '-device', 'virtio-rng-pci'],
     ...['-serial', `file:${join(directory, 'serial.log')}`, '-serial', socket('shell.sock')],
     ...['-qmp', socket('qmp.sock')],
