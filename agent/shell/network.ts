@@ -176,7 +176,7 @@ export class Network {
     await saveInterfaceFile(this.#options.directory, file);
     await this.#rememberPlugged(link.mac, file.name);
     try {
-      await this.#move(link.name, file.name);
+      await this.#move(link, file.name);
     } catch (error) {
       throw new AgentError(
         'NETWORK_FAILED',
@@ -187,10 +187,12 @@ export class Network {
     await this.#bringUp(file, words);
   }
 
-  async #move(from: string, to: string): Promise<void> {
+  /** By its number: udev may be about to give a port that was just plugged another name. */
+  async #move({ ifindex }: Link, to: string): Promise<void> {
+    const link = ['link', 'set', 'dev', `if${ifindex}`]; // iproute2's word for a number
     // A link that is up cannot be renamed on older kernels; moving takes it down anyway.
-    await run('ip', ['link', 'set', 'dev', from, 'down']);
-    await run('ip', ['link', 'set', 'dev', from, 'netns', this.#options.namespace, 'name', to]);
+    await run('ip', [...link, 'down']);
+    await run('ip', [...link, 'netns', this.#options.namespace, 'name', to]);
   }
 
   async #bringUp(file: InterfaceFile, words: string): Promise<void> {
@@ -216,7 +218,7 @@ export class Network {
     for (const [mac, name] of await this.#plugged()) {
       const link = outside.find((one) => one.mac === mac && one.type === 'ether');
       if (!link) continue;
-      await this.#move(link.name, name).catch((error: unknown) => {
+      await this.#move(link, name).catch((error: unknown) => {
         this.#options.log.error({ err: error, mac, name }, 'plugged interface could not be moved');
       });
     }

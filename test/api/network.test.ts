@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Plugging for real: veth pairs are moved into a namespace of our own and configured there. Needs root.
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pino } from 'pino';
@@ -57,7 +57,7 @@ const veth = (name = '', mac: string): void => {
 };
 
 /** A namespace that is deleted lets its links go a little later: each test has names of its own. */
-const names = ['a', 'b', 'c', 'd', 'e'].map((letter) => `a${letter}${process.pid}`);
+const names = ['a', 'b', 'c', 'd', 'e', 'f'].map((letter) => `a${letter}${process.pid}`);
 t.teardown(() => {
   if (existsSync(`/var/run/netns/${NAMESPACE}`)) ip('netns', 'delete', NAMESPACE);
   // with the namespace its veths are gone, and their peers with them; what was never moved is not
@@ -236,4 +236,21 @@ t.test('a reboot: interfaces outside come back in under their names', async (t) 
   const second = networkIn(directory);
   await second.prepare();
   t.strictSame(await addressesOf(second, 'eth1'), ['192.0.2.10/32', '192.0.2.20/24']);
+});
+
+t.test('a port that udev renames while it is plugged', async (t) => {
+  const directory = t.testdir();
+  ip('netns', 'delete', NAMESPACE);
+  const network = networkIn(directory);
+  await network.prepare();
+  const [, , , , , name = ''] = names;
+  veth(name, VIP_MAC);
+  const number = readFileSync(`/sys/class/net/${name}/ifindex`, 'utf8').trim();
+  // Until it is gone.
+  const rename = (to: string): string => `ip link set dev if${number} name ${to}`;
+  const script = `while ${rename(`${name}x`)} && ${rename(name)}; do :; done 2> /dev/null`;
+  const udev = spawn('sh', ['-c', script]);
+  t.teardown(() => udev.kill());
+  await network.plugVip(parseVipPlug('192.0.2.10', { ...VIP, additional_vips: [] }), true);
+  t.strictSame(await addressesOf(network, 'eth1'), ['192.0.2.10/32', '192.0.2.20/24']);
 });
