@@ -6,7 +6,7 @@ import { type ChildProcess } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { AMPHORA_ID, controllerTls } from './tls.js';
 import { MANAGEMENT, NETWORKS, PORTS, VIP, FAR, type NetworkName } from './topology.js';
-import { ended, until } from './run.js';
+import { ended, sleep, until } from './run.js';
 import type { World } from './world.js';
 
 export interface Answer {
@@ -20,6 +20,9 @@ export interface Rule {
   readonly cidr: string | null;
   readonly port: number;
 }
+
+const NOT_YET_THERE = 'No suitable network interface found';
+const PLUG_ATTEMPTS = 60;
 
 export class Controller {
   readonly #socketPath: string;
@@ -89,9 +92,16 @@ export class Controller {
     });
   }
 
-  /** A call that the controller takes for success; throws with the answer otherwise. */
+  /**
+   * A call that the controller takes for success; throws with the answer otherwise. As the controller it asks again
+   * while a port that was just plugged is not there yet.
+   */
   async must(method: string, path: string, body?: string | object): Promise<Answer> {
-    const answer = await this.call(method, path, body);
+    let answer = await this.call(method, path, body);
+    for (let left = PLUG_ATTEMPTS; left > 0 && answer.body.includes(NOT_YET_THERE); left -= 1) {
+      await sleep(1000);
+      answer = await this.call(method, path, body);
+    }
     const refused = answer.status >= 400 && answer.status !== 409;
     if (refused) throw new Error(`${method} ${path}: ${answer.status} ${answer.body}`);
     this.#onAnswer(method, path, answer);
