@@ -4,6 +4,7 @@ import type { ChildProcess } from 'node:child_process';
 import t, { type Test } from 'tap';
 import { AmphoraVm } from '../support/amphora-vm.js';
 import { Controller } from '../support/controller.js';
+import { startDhcpServer } from '../support/dhcp-server.js';
 import { LOAD_BALANCER, renderLoadBalancer } from '../support/load-balancer-config.js';
 import { ended, until } from '../support/run.js';
 import { FAR, NETWORKS, PORTS, VIP } from '../support/topology.js';
@@ -11,23 +12,9 @@ import { Flows, Server } from '../support/traffic.js';
 import { createWorld, type World } from '../support/world.js';
 
 const PORT = 8001;
-const { gateway } = NETWORKS.member.subnets[0];
 
-/** dnsmasq on the member network: leases from `first` on, a host route, and a router that wants all traffic. */
 const serve = (t: Test, world: World, first: number): ChildProcess => {
-  const routes = `${FAR.subnet4},${FAR.v4},0.0.0.0/0,${gateway}`;
-  const leases = `10.1.0.${first},10.1.0.${first + 9},10m`;
-  const child = world.router.spawn(
-    'setpriv',
-    [
-      ...['--pdeathsig', 'KILL', 'dnsmasq', '--keep-in-foreground', '--conf-file=/dev/null'],
-      ...['--port=0', '--user=root', '--pid-file=', '--interface=member', '--bind-interfaces'],
-      ...[`--dhcp-leasefile=${world.directory}/leases-${first}`, '--dhcp-authoritative'],
-      ...[`--dhcp-range=${leases}`, `--dhcp-option=option:classless-static-route,${routes}`],
-      ...['--dhcp-range=2001:db8:1::,ra-only,64', '--enable-ra', '--ra-param=member,5,600'],
-    ],
-    { stdio: 'ignore' },
-  );
+  const child = startDhcpServer(world, first);
   t.teardown(() => child.kill('SIGKILL'));
   return child;
 };

@@ -22,13 +22,13 @@ export interface Half {
   push(...specs: readonly ListenerSpec[]): Promise<void>;
 }
 
-interface Ports {
+export interface Ports {
   readonly vip: { readonly mac: string; readonly v4: string };
   readonly member: { readonly mac: string; readonly v4: string };
 }
 
 /** As the recorded VRRP configs name them: the master and its backup. */
-const MASTER: Ports = {
+export const MASTER: Ports = {
   vip: { mac: 'fa:16:3e:00:00:10', v4: '10.0.0.20' },
   member: { mac: 'fa:16:3e:00:00:11', v4: '10.1.0.100' },
 };
@@ -36,7 +36,10 @@ const BACKUP: Ports = {
   vip: { mac: 'fa:16:3e:00:00:20', v4: '10.0.0.21' },
   member: { mac: 'fa:16:3e:00:00:21', v4: '10.1.0.101' },
 };
-const VRRP = { master: 'vrrp-3807b70b-16.0.0.conf', backup: 'vrrp-c9289cb2-16.0.0.conf' } as const;
+export const VRRP = {
+  master: 'vrrp-3807b70b-16.0.0.conf',
+  backup: 'vrrp-c9289cb2-16.0.0.conf',
+} as const;
 
 export interface Pair {
   readonly world: World;
@@ -99,7 +102,8 @@ const makeHalf = async (t: Test, world: World, ports: Ports, vrrp: string): Prom
   const controller = new Controller(world);
   t.teardown(() => controller.close());
   await controller.waitForAgent();
-  await plug(controller, ports);
+  await plugVip(controller, ports);
+  await plugMember(controller, ports);
   await controller.must('PUT', '/1.0/vrrp/upload', vrrpConfig(vrrp));
   await controller.must('PUT', '/1.0/vrrp/start');
   const half: Half = {
@@ -119,13 +123,14 @@ const makeHalf = async (t: Test, world: World, ports: Ports, vrrp: string): Prom
 };
 
 /** Checks every second instead of every five, so that a test need not wait for them. */
-const vrrpConfig = (name: string): string =>
+export const vrrpConfig = (name: string): string =>
   readFileSync(
     inCheckout(`test/fixtures/controller-configs/a35-active-standby/${name}`),
     'utf8',
   ).replace('interval 5', 'interval 1');
 
-const plug = async (controller: Controller, { vip, member }: Ports): Promise<void> => {
+/** The VIP's port of one half; who has the VIP itself is VRRP's to say. */
+export const plugVip = async (controller: Controller, { vip }: Ports): Promise<void> => {
   const [first] = NETWORKS.vip.subnets;
   await controller.must('POST', `/1.0/plug/vip/${VIP.v4}`, {
     subnet_cidr: first.cidr,
@@ -137,6 +142,9 @@ const plug = async (controller: Controller, { vip, member }: Ports): Promise<voi
     additional_vips: [],
     is_sriov: false,
   });
+};
+
+const plugMember = async (controller: Controller, { member }: Ports): Promise<void> => {
   const [v4] = NETWORKS.member.subnets;
   await controller.must('POST', '/1.0/plug/network', {
     mac_address: member.mac,
