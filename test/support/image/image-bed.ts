@@ -26,8 +26,6 @@ export const IMAGE = process.env['AMPHORA_IMAGE'] ?? inCheckout('build/amphora-x
 /** Set: the agent of this tree on an image that has an older one, which spares building and booting. */
 const UPGRADE = process.env['AMPHORA_UPGRADE'] !== undefined;
 const DIRECTORY = inCheckout('build/image-test');
-const READY = join(DIRECTORY, 'ready.qcow2');
-const CONFIG_DRIVE = join(DIRECTORY, 'config.iso');
 const TOOLS_DRIVE = join(DIRECTORY, 'tools.iso');
 
 /** An emulated machine on a busy one. */
@@ -53,6 +51,18 @@ export interface ImageBed extends Booted {
   pushLvs(spec: ListenerSpec): Promise<void>;
 }
 
+/** A kind of machine; each has a snapshot of its own. */
+export interface Variant {
+  readonly name: string;
+  /** Makes its image from the one under test: from a path into another. */
+  readonly prepare?: (image: string, into: string) => Promise<void>;
+  readonly drive?: ConfigDriveOptions;
+}
+
+const STANDARD: Variant = { name: 'ready' };
+const ready = ({ name }: Variant): string => join(DIRECTORY, `${name}.qcow2`);
+const configDrive = ({ name }: Variant): string => join(DIRECTORY, `${name}.iso`);
+
 export interface BootOptions extends ConfigDriveOptions {
   /** Another than `IMAGE`. */
   readonly image?: string;
@@ -74,15 +84,15 @@ export const bootImage = async (t: Owner, options: BootOptions = {}): Promise<Bo
 };
 
 /** A machine whose agent answers and whose shell listens, as it was right after its first boot. */
-export const restoreImage = async (t: Owner): Promise<Booted> => {
-  if (!isReady()) await makeReady();
+export const restoreImage = async (t: Owner, variant = STANDARD): Promise<Booted> => {
+  if (!isReady(variant)) await makeReady(variant);
   if (UPGRADE) await makeToolsDrive();
   const place = await makePlace(t);
   const disk = join(place.world.directory, 'disk.qcow2');
-  copyFileSync(READY, disk);
+  copyFileSync(ready(variant), disk);
   const booted = await start(t, place, {
     disk,
-    drives: [CONFIG_DRIVE, TOOLS_DRIVE],
+    drives: [configDrive(variant), TOOLS_DRIVE],
     snapshot: 'ready',
   });
   await booted.controller.waitForAgent(BOOT_MS);
@@ -117,8 +127,8 @@ export const restorePeer = async (t: Owner, { world }: Booted): Promise<ImageVm>
   const directory = join(world.directory, 'peer');
   mkdirSync(directory);
   const disk = join(directory, 'disk.qcow2');
-  copyFileSync(READY, disk);
-  const drives = [CONFIG_DRIVE, TOOLS_DRIVE];
+  copyFileSync(ready(STANDARD), disk);
+  const drives = [configDrive(STANDARD), TOOLS_DRIVE];
   const machine = { directory, disk, drives, taps: 'p', snapshot: 'ready' };
   const vm = await ImageVm.start({ compute: world.amphora, ...machine });
   t.teardown(() => vm.stop());
@@ -139,11 +149,15 @@ export interface BedOptions {
   readonly hook: 'auto' | 'tc';
   /** Ports that every member serves, TCP and UDP. */
   readonly ports: readonly number[];
+  readonly variant?: Variant;
 }
 
 /** A restored machine with its VIP and member ports hot-plugged, and members that serve. */
-export const makeImageBed = async (t: Owner, { hook, ports }: BedOptions): Promise<ImageBed> => {
-  const booted = await restoreImage(t);
+export const makeImageBed = async (
+  t: Owner,
+  { hook, ports, variant }: BedOptions,
+): Promise<ImageBed> => {
+  const booted = await restoreImage(t, variant);
   const { world, vm, controller } = booted;
   if (hook === 'tc') {
     const lines = String.raw`\n\n[amphora_xdp]\nhook = tc\n`;
@@ -176,31 +190,33 @@ export const plugPorts = async ({ vm, controller }: Booted): Promise<void> => {
 };
 
 /** Boots once and keeps the machine for `restoreImage`. */
-const makeReady = async (): Promise<void> => {
+const makeReady = async (variant: Variant): Promise<void> => {
   mkdirSync(DIRECTORY, { recursive: true });
-  await makeDrive(CONFIG_DRIVE, {});
+  await makeDrive(configDrive(variant), variant.drive ?? {});
   await makeToolsDrive();
   const cleanup = new Cleanup();
   try {
     const place = await makePlace(cleanup);
-    const fresh = join(DIRECTORY, 'booting.qcow2');
-    await run('qemu-img', ['create', '-q', '-f', 'qcow2', '-F', 'qcow2', '-b', IMAGE, fresh]);
-    const drives = [CONFIG_DRIVE, TOOLS_DRIVE];
+    const fresh = join(DIRECTORY, `booting-${variant.name}.qcow2`);
+    const image = variant.prepare === undefined ? IMAGE : join(DIRECTORY, `${variant.name}-image`);
+    await variant.prepare?.(IMAGE, image);
+    await run('qemu-img', ['create', '-q', '-f', 'qcow2', '-F', 'qcow2', '-b', image, fresh]);
+    const drives = [configDrive(variant), TOOLS_DRIVE];
     const { vm, controller } = await start(cleanup, place, { disk: fresh, drives });
     await controller.waitForAgent(BOOT_MS);
     await vm.shell.wait(BOOT_MS);
     await vm.save('ready');
     await vm.stop();
-    await run('mv', [fresh, READY]);
+    await run('mv', [fresh, ready(variant)]);
   } finally {
     await cleanup.run();
   }
 };
 
-const isReady = (): boolean =>
-  existsSync(READY) &&
-  statSync(READY).mtimeMs > statSync(IMAGE).mtimeMs &&
-  existsSync(CONFIG_DRIVE);
+const isReady = (variant: Variant): boolean =>
+  existsSync(ready(variant)) &&
+  statSync(ready(variant)).mtimeMs > statSync(IMAGE).mtimeMs &&
+  existsSync(configDrive(variant));
 
 interface Place {
   readonly world: World;

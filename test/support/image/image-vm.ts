@@ -64,6 +64,10 @@ export class ImageVm {
     }
   }
 
+  get disk(): string {
+    return this.#options.disk;
+  }
+
   /** Seconds of CPU that the emulation has taken so far. */
   cpuSeconds(): number {
     const fields = readFileSync(`/proc/${this.#child.pid ?? 0}/stat`, 'utf8').split(') ')[1];
