@@ -8,6 +8,7 @@ import { inCheckout } from '../paths.js';
 import { run } from '../run.js';
 import { AMPHORA_ID } from '../tls.js';
 import { MANAGEMENT } from '../topology.js';
+import { LOG_PORTS } from './log-targets.js';
 
 export const MANAGEMENT_MAC = 'fa:16:3e:00:00:02';
 
@@ -93,8 +94,18 @@ const deliveredFiles = async (options: readonly string[]): Promise<Map<string, s
     ],
     ['/etc/octavia/certs/server.pem', await makeServerPem()],
     ['/etc/octavia/certs/client_ca.pem', amphoraFixture('etc/octavia/certs/client_ca.pem')],
-    ['/etc/rsyslog.d/10-rsyslog.conf', amphoraFixture('etc/rsyslog.d/10-rsyslog-16.0.0.conf')],
+    ['/etc/rsyslog.d/10-rsyslog.conf', logConfig()],
   ]);
+
+/** As with `tenant_log_targets`, `admin_log_targets` and `forward_all_logs`. */
+const logConfig = (): string =>
+  amphoraFixture('etc/rsyslog.d/10-rsyslog-remote-16.0.0.conf').replaceAll(
+    /target="192\.0\.2\.(\d+)"\n( +)port="\d+"/g,
+    (_all, host: string, indent: string) => {
+      const port = host === '11' ? LOG_PORTS.tenant : LOG_PORTS.admin;
+      return `target="${MANAGEMENT.controller}"\n${indent}port="${port}"`;
+    },
+  );
 
 /** A fixed address, as without DHCP on the management network. */
 const networkData = {

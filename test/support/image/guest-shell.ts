@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// A root shell in the guest, behind its second serial port. User data starts it; see `SHELL_COMMANDS`.
+// A root shell in the guest, behind a virtio port: unlike a serial line it loses nothing while nobody listens. User
+// data starts it; see `SHELL_COMMANDS`.
 import { once } from 'node:events';
 import { createConnection, type Socket } from 'node:net';
 import { until } from '../run.js';
 
+/** Its port is the only one of the only virtio-serial device, whose number depends on the machine's other devices. */
 const UNIT = `[Unit]
 Description=Root shell of a test
 [Service]
-ExecStart=/bin/sh -c "stty -F /dev/ttyS1 raw -echo; while :; do cat /dev/ttyS1 | sh > /dev/ttyS1 2>&1; done"
+ExecStart=/bin/sh -c "while :; do for d in /dev/vport*p1; do [ -c $$d ] && sh <>$$d >&0 2>&0; done; sleep 1; done"
 [Install]
 WantedBy=multi-user.target
 `;
@@ -44,12 +46,12 @@ export class GuestShell {
     return answer;
   }
 
-  /** Asks until somebody is there. */
+  /** Asks until somebody is there; questions that nobody heard are answered in their turn, before the last. */
   async wait(timeoutMs: number): Promise<void> {
     const end = Date.now() + timeoutMs;
     for (;;) {
       try {
-        await this.run(':', 2000);
+        await this.run(':', 5000);
         return;
       } catch (error) {
         if (Date.now() > end) throw error;
@@ -65,9 +67,7 @@ export class GuestShell {
     this.#questions += 1;
     const mark = `=${process.pid}-${this.#questions}=`;
     this.#heard = '';
-    // The mark is put together in the guest, so that an echo of the question is no answer.
-    const [head, tail] = [mark.slice(0, 3), mark.slice(3)];
-    this.#socket.write(`( ${script}\n) </dev/null; echo "${head}""${tail}"$?\n`);
+    this.#socket.write(`( ${script}\n) </dev/null; echo "${mark}"$?\n`);
     const pattern = new RegExp(`${mark}(\\d+)\\r?\\n`);
     const what = `the guest ends ${script.slice(0, 80)}; heard: `;
     const found = await until(

@@ -150,12 +150,14 @@ export interface BedOptions {
   /** Ports that every member serves, TCP and UDP. */
   readonly ports: readonly number[];
   readonly variant?: Variant;
+  /** In place of `plugPorts`. */
+  readonly plug?: (booted: Booted) => Promise<void>;
 }
 
 /** A restored machine with its VIP and member ports hot-plugged, and members that serve. */
 export const makeImageBed = async (
   t: Owner,
-  { hook, ports, variant }: BedOptions,
+  { hook, ports, variant, plug = plugPorts }: BedOptions,
 ): Promise<ImageBed> => {
   const booted = await restoreImage(t, variant);
   const { world, vm, controller } = booted;
@@ -173,7 +175,7 @@ export const makeImageBed = async (
   };
   t.teardown(() => Promise.all([...servers.values()].map((server) => server.stop())));
   await Promise.all((['m1', 'm2', 'm3'] as const).map(startServer));
-  await plugPorts(booted);
+  await plug(booted);
   return {
     ...{ ...booted, servers, startServer },
     push: (...specs) => controller.pushLoadBalancer(LOAD_BALANCER, renderLoadBalancer(specs)),
@@ -205,6 +207,7 @@ const makeReady = async (variant: Variant): Promise<void> => {
     const { vm, controller } = await start(cleanup, place, { disk: fresh, drives });
     await controller.waitForAgent(BOOT_MS);
     await vm.shell.wait(BOOT_MS);
+    await vm.shell.run('cloud-init status --wait', BOOT_MS);
     await vm.save('ready');
     await vm.stop();
     await run('mv', [fresh, ready(variant)]);

@@ -127,14 +127,15 @@ const arguments_ = (options: ImageVmOptions): string[] => {
     taps = 't',
     snapshot,
   } = options;
-  const socket = (name: string) => `unix:${join(directory, name)},server=on,wait=off`;
   return [
     ...['-nodefaults', '-machine', 'pc', '-accel', 'tcg,thread=multi,tb-size=256'],
     ...['-cpu', snapshot === undefined ? COLD_CPU : WARM_CPU],
     ...['-smp', String(processors), '-m', String(megabytes)],
     ...['-vga', 'none', '-display', 'none', '-device', 'virtio-rng-pci'],
-    ...['-serial', `file:${join(directory, 'serial.log')}`, '-serial', socket('shell.sock')],
-    ...['-qmp', socket('qmp.sock')],
+    ...['-serial', `file:${join(directory, 'serial.log')}`],
+    ...['-device', 'virtio-serial-pci', '-device', 'virtserialport,chardev=shell,name=shell'],
+    ...['-chardev', `socket,id=shell,path=${join(directory, 'shell.sock')},server=on,wait=off`],
+    ...['-qmp', `unix:${join(directory, 'qmp.sock')},server=on,wait=off`],
     ...['-drive', `file=${disk},if=virtio,format=qcow2,cache=unsafe`],
     ...drives.flatMap((drive, i) => [
       ...['-drive', `file=${drive},if=none,id=cd${i},format=raw,readonly=on`],
@@ -142,7 +143,6 @@ const arguments_ = (options: ImageVmOptions): string[] => {
     ]),
     ...['-netdev', `tap,id=mgmt,ifname=${taps}-mgmt,script=no,downscript=no,vhost=off`],
     ...['-device', `virtio-net-pci,netdev=mgmt,mac=${MANAGEMENT_MAC}`],
-    ...(process.env['DEVK'] ?? '').split('@').filter(Boolean),
     ...(snapshot === undefined ? [] : ['-loadvm', snapshot]),
   ];
 };
