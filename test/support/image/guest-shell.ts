@@ -9,6 +9,7 @@ import { until } from '../run.js';
 const UNIT = `[Unit]
 Description=Root shell of a test
 [Service]
+ExecStartPre=-/sbin/modprobe --quiet virtio_console
 ExecStart=/bin/sh -c "while :; do for d in /dev/vport*p1; do [ -c $$d ] && sh <>$$d >&0 2>&0; done; sleep 1; done"
 [Install]
 WantedBy=multi-user.target
