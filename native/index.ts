@@ -25,6 +25,8 @@ export interface OpenOptions {
   readonly unpinned?: readonly string[];
   /** Load XDP programs with BPF_F_XDP_HAS_FRAGS. */
   readonly xdpFrags?: boolean;
+  /** Make the maps and leave the programs out: `programFd` of each is ENOENT. */
+  readonly mapsOnly?: boolean;
   /** Initial values of `const volatile` globals, by symbol name; packed as the symbol's size wants. */
   readonly constants?: Readonly<Record<string, Uint8Array>>;
 }

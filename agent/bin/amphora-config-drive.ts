@@ -4,7 +4,6 @@
 // seconds before cloud-init could. Exit status: 0 also when files are missing, which come by user data then.
 import { stat } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
-import { pino } from 'pino';
 import { textOf } from '../errors.js';
 import { type Placed, placeDrive, withDrive } from '../shell/config-drive.js';
 import { writeFileAtomic } from '../shell/files.js';
@@ -15,7 +14,15 @@ const USAGE = 'usage: amphora-config-drive [--root DIRECTORY] DEVICE|DIRECTORY\n
 const COMPLETE = '/run/amphora-config-drive/complete';
 /** What cloud-init reads beside /etc/cloud at its start: the network is done. */
 const NO_NETWORK = ['/run/cloud-init/cloud.cfg', 'network: {config: disabled}\n'] as const;
-const log = pino({}, pino.destination({ fd: 2, sync: true }));
+/** Lines as pino's, without waiting for pino: on a small machine to load it takes as long as the work itself. */
+const say = (level: number, fields: object, msg: string): void => {
+  process.stderr.write(`${JSON.stringify({ level, time: Date.now(), ...fields, msg })}\n`);
+};
+const log = {
+  warn: ({ err, ...fields }: { err?: unknown }, message: string): void => {
+    say(40, err === undefined ? fields : { ...fields, error: textOf(err) }, message);
+  },
+};
 
 const readCall = () => {
   try {
@@ -51,7 +58,7 @@ try {
   if (placed.hasNetwork) await writeFileAtomic(root + NO_NETWORK[0], NO_NETWORK[1]);
   if (placed.isComplete) await writeFileAtomic(root + COMPLETE, '');
   if (root === '') await tellServices(placed);
-  log.info({ ...placed }, 'config drive read');
+  say(30, placed, 'config drive read');
 } catch (error) {
   process.stdout.write(`Error: ${textOf(error)}\n`);
   process.exitCode = 2;

@@ -3,7 +3,6 @@
 import { constants } from 'node:fs';
 import { mkdir, open, realpath, rmdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import type { FastifyBaseLogger } from 'fastify';
 import {
   type DriveFile,
   type DriveMetadata,
@@ -17,7 +16,7 @@ import { run } from './run.js';
 export interface ConfigDriveOptions {
   /** Before every path that is written; '' in the image. */
   readonly root: string;
-  readonly log: FastifyBaseLogger;
+  readonly log: { warn(fields: object, message: string): void };
 }
 
 export interface Placed {

@@ -6,7 +6,7 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { constants, structs } from '../core/plan/layout.gen.js';
 import type { TableSizes } from '../core/plan/sizes.js';
-import { addon, type BpfMap, type BpfObject } from '../../native/index.js';
+import { addon, type BpfMap, type BpfObject, type OpenOptions } from '../../native/index.js';
 import { isBpffs } from './dataplane-bpffs.js';
 import type { DataplaneOptions } from './dataplane-options.js';
 
@@ -54,7 +54,7 @@ export class DataplaneMaps {
   /** Pinned maps of an earlier agent were taken over. */
   readonly adopted: boolean;
   readonly #options: DataplaneOptions;
-  readonly #xdp: BpfObject;
+  readonly #shared: BpfObject;
   readonly #sys: BpfObject;
   readonly #variants = new Map<ProgramVariant, BpfObject>();
 
@@ -68,31 +68,32 @@ export class DataplaneMaps {
       );
     this.directory = layoutDirectory(options.pinDirectory);
     mkdirSync(this.directory, { recursive: true, mode: 0o700 });
-    this.#xdp = this.#open('lb_xdp.bpf.o', SCRATCH.hook);
-    this.#variants.set('xdp', this.#xdp);
-    this.#sys = this.#open('lb_sys.bpf.o', SCRATCH.sys);
+    // No programs before there is an interface for them: the verifier takes longer than all maps together.
+    this.#shared = this.#open('lb_xdp.bpf.o', { unpinned: SCRATCH.hook, mapsOnly: true });
+    this.#sys = this.#open('lb_sys.bpf.o', { unpinned: SCRATCH.sys });
     this.adopted = this.map('flows4').info.reused;
   }
 
-  #open(name: string, unpinned: readonly string[], xdpFrags = false): BpfObject {
+  #open(name: string, options: OpenOptions): BpfObject {
     return addon.openObject(objectPath(name, this.#options.objectDirectory), {
       pinDirectory: this.directory,
       maxEntries: maxEntries(this.#options.sizes),
-      unpinned,
-      xdpFrags,
+      ...options,
     });
   }
 
   map(name: string): BpfMap {
-    return this.#xdp.map(name);
+    return this.#shared.map(name);
   }
 
   /** Loads the variant on its first use. */
   programFd(variant: ProgramVariant): number {
     let object = this.#variants.get(variant);
     if (object === undefined) {
-      const isTc = variant === 'tc';
-      object = this.#open(isTc ? 'lb_tc.bpf.o' : 'lb_xdp.bpf.o', SCRATCH.hook, !isTc);
+      object = this.#open(variant === 'tc' ? 'lb_tc.bpf.o' : 'lb_xdp.bpf.o', {
+        unpinned: SCRATCH.hook,
+        xdpFrags: variant === 'xdp-frags',
+      });
       this.#variants.set(variant, object);
     }
     return object.programFd(variant === 'tc' ? 'lb_tc' : 'lb_xdp');
@@ -106,6 +107,7 @@ export class DataplaneMaps {
   /** Lets go of descriptors; pins, links and attached programs stay. */
   close(): void {
     for (const object of this.#variants.values()) object.close();
+    this.#shared.close();
     this.#sys.close();
   }
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The network namespace that everything tenant-facing lives in, and how its kernel must behave.
+import { statfs, writeFile } from 'node:fs/promises';
 import { run } from './run.js';
 
 /** Where `ip netns` keeps its handles; also what the units and the addon open. */
@@ -34,10 +35,13 @@ const SYSCTLS: readonly string[] = [
 ];
 
 /** Room in the kernel's neighbour tables for every member. Set in the agent's own namespace, if it has them. */
-const NEIGHBOUR_SYSCTLS: readonly string[] = ['ipv4', 'ipv6'].flatMap((family) => [
-  `net.${family}.neigh.default.gc_thresh3=16384`,
-  `net.${family}.neigh.default.gc_thresh2=8192`,
+const NEIGHBOUR_LIMITS = ['ipv4', 'ipv6'].flatMap((family) => [
+  [`/proc/sys/net/${family}/neigh/default/gc_thresh3`, '16384'] as const,
+  [`/proc/sys/net/${family}/neigh/default/gc_thresh2`, '8192'] as const,
 ]);
+
+/** File system of a namespace's handle, NSFS_MAGIC of linux/magic.h. */
+const NSFS = 0x6e736673;
 
 /** Makes the namespace if it is missing and brings an existing one to the state we need. Idempotent. */
 export const prepareNamespace = async (name: string): Promise<void> => {
@@ -50,7 +54,7 @@ export const prepareNamespace = async (name: string): Promise<void> => {
   await run('ip', ['link', 'set', 'lo', 'up'], { netns });
   await run('sysctl', ['-q', '-e', '-w', ...SYSCTLS], { netns });
   // Refused inside a container whose /proc/sys is read-only: then the defaults must do.
-  await run('sysctl', ['-q', '-e', '-w', ...NEIGHBOUR_SYSCTLS]).catch(() => undefined);
+  for (const [file, limit] of NEIGHBOUR_LIMITS) await writeFile(file, limit).catch(() => undefined);
 };
 
 /** An interface keeps the settings of its own that it had before it was moved. */
@@ -61,7 +65,7 @@ export const prepareInterface = async (netns: string, name: string): Promise<voi
 };
 
 const isNamespace = (netns: string): Promise<boolean> =>
-  run('true', [], { netns }).then(
-    () => true,
+  statfs(netns).then(
+    ({ type }) => type === NSFS,
     () => false,
   );

@@ -67,6 +67,14 @@ void SetXdpFrags(Napi::Env env, bpf_object* object) {
   }
 }
 
+// The verifier's work is most of what a load takes.
+void LeaveOutPrograms(Napi::Env env, bpf_object* object) {
+  bpf_program* program;
+  bpf_object__for_each_program(program, object)
+    if (const int error = bpf_program__set_autoload(program, false))
+      ThrowErrno(env, std::string("bpf_program__set_autoload ") + bpf_program__name(program), error);
+}
+
 template <typename Each>
 void ForEachProperty(const Napi::Object& options, const char* name, Each each) {
   const Napi::Value value = options.Get(name);
@@ -90,4 +98,5 @@ void ApplyOptions(Napi::Env env, bpf_object* object, const Napi::Object& options
     SetConstant(env, object, name, arguments::ToBytes(value, name.c_str()));
   });
   if (options.Get("xdpFrags").ToBoolean()) SetXdpFrags(env, object);
+  if (options.Get("mapsOnly").ToBoolean()) LeaveOutPrograms(env, object);
 }

@@ -18,6 +18,17 @@ t.test('a machine with room holds 1,000,000 flows of each family and not more', 
   t.end();
 });
 
+t.test('tables that the kernel allocates at once leave a small machine its memory', (t) => {
+  const preallocated = (gib: number): number => {
+    const { half4, half6, persistence, fragments, log_events } = tableSizes(gib * GIB);
+    return half4 * 144 + half6 * 208 + persistence * 144 + fragments * 100 + log_events;
+  };
+  t.ok(preallocated(1) < 25e6, `${preallocated(1)} bytes of 1 GiB`);
+  t.ok(preallocated(0.5) < 13e6, `${preallocated(0.5)} bytes of half a GiB`);
+  t.equal(tableSizes(4 * GIB).persistence, 131_072);
+  t.end();
+});
+
 t.test('a very small machine gets small tables', (t) => {
   const sizes = tableSizes(64 * 1024 * 1024);
   t.equal(flowCapacity(sizes), 16_384);

@@ -54,6 +54,19 @@ t.test('leaves out what must not be pinned', async (t) => {
   object.close();
 });
 
+t.test('makes the maps alone, which programs that come later take over', async (t) => {
+  const directory = await mountBpffs(t);
+  const maps = addon.openObject(hooks, { pinDirectory: directory, mapsOnly: true });
+  t.strictSame(pinsIn(directory), ['counts', 'events']);
+  const [name = ''] = maps.programNames();
+  t.throws(() => maps.programFd(name), { code: 'ENOENT' });
+  const whole = addon.openObject(hooks, { pinDirectory: directory });
+  t.match(whole.map('counts').info, { id: maps.map('counts').info.id, reused: true });
+  t.type(whole.programFd(name), 'number');
+  whole.close();
+  maps.close();
+});
+
 t.test('keeps the size of a pinned map when only that differs', async (t) => {
   const directory = await mountBpffs(t);
   addon.openObject(path, { pinDirectory: directory, maxEntries: { shared: 10 } }).close();

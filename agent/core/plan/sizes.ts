@@ -40,7 +40,10 @@ const FLOW_SHARE_OF_RAM = 1 / 6;
 const MOST_FLOWS = 1_000_000;
 const FEWEST_FLOWS = 16_384;
 const SMALL_MACHINE = 768 * MIB;
-/** From here on 12 MiB per CPU for the lines in front of the flow tables do not matter. */
+/**
+ * From here on tables that the kernel allocates at once have their full size: what is in front of the flow tables, and
+ * LRU lists, which cannot grow with the traffic.
+ */
 const LARGE_MACHINE = 3072 * MIB;
 
 const flowsIn = (ramBytes: number): number => {
@@ -60,7 +63,9 @@ export const tableSizes = (ramBytes: number, overrides: SizeOverrides = {}): Tab
     if (!Number.isSafeInteger(value) || value < 1)
       throw new RangeError(`table size ${name} must be a positive integer, not ${value}`);
   const { flows = flowsIn(ramBytes), listeners = 4096, ...others } = overrides;
-  const small = ramBytes < SMALL_MACHINE;
+  /** One of three, by the machine. */
+  const bySize = (small: number, medium: number, large: number): number =>
+    ramBytes < SMALL_MACHINE ? small : ramBytes < LARGE_MACHINE ? medium : large;
   const sizes = {
     // A VIP of each family, and a pool for each listener.
     services: 2 * listeners,
@@ -69,16 +74,16 @@ export const tableSizes = (ramBytes: number, overrides: SizeOverrides = {}): Tab
     members: 16_384,
     flows4: flows * ENTRIES_PER_FLOW,
     flows6: flows * ENTRIES_PER_FLOW,
-    half4: small ? 16_384 : 65_536,
-    half6: small ? 16_384 : 65_536,
-    fragments: small ? 4096 : 16_384,
-    persistence: small ? 32_768 : 131_072,
+    half4: bySize(16_384, 32_768, 65_536),
+    half6: bySize(16_384, 32_768, 65_536),
+    fragments: bySize(4096, 8192, 16_384),
+    persistence: bySize(32_768, 65_536, 131_072),
     allowed: 65_536,
     interfaces: 256,
     events: MIB,
-    log_events: small ? MIB : 4 * MIB,
-    cacheLines: small ? 2048 : ramBytes < LARGE_MACHINE ? 32_768 : 65_536,
-    recentLines: small ? 8192 : 65_536,
+    log_events: bySize(MIB, 2 * MIB, 4 * MIB),
+    cacheLines: bySize(2048, 32_768, 65_536),
+    recentLines: bySize(8192, 65_536, 65_536),
     ...others,
   };
   return {
