@@ -40,7 +40,12 @@ const start = async (t: Test, hook: 'tc' | 'xdp' = 'tc') => {
     await dataplane.apply(wantedState(listeners, { interfaces }));
   };
   const udp = (text: string, port: number): string =>
-    world.outside(text, 'socat', '-t0.3', '-', `UDP4:${VIP}:53,sourceport=${port},reuseaddr`);
+    world.outside(
+      text,
+      ...['socat', '-t10', '-'],
+      // The answer is as long as the question, so nobody waits for more.
+      `UDP4:${VIP}:53,sourceport=${port},reuseaddr,readbytes=${text.length}`,
+    );
   return { world, dataplane, apply, udp };
 };
 
