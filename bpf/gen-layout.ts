@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// BTF of layout.h -> agent/core/plan/layout.gen.ts, so that nobody types an offset.
+// BTF of layout.h and maps.h -> agent/core/plan/layout.gen.ts, so that nobody types an offset.
 // Run by `make layout`; a test compares the committed file with a fresh one.
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -42,7 +42,7 @@ const enumNames = (header: string): string[] => names(header, /^enum (\w+) \{/gm
 /** C source with one variable of each struct and enum of the header: only what is used gets into BTF. */
 export const layoutProbe = (header: string): string =>
   [
-    '#include "layout.h"',
+    '#include "maps.h"',
     ...structNames(header).map((name) => `struct ${name} probe_${name};`),
     ...enumNames(header).map((name) => `enum ${name} probe_enum_${name};`),
     '',
@@ -84,6 +84,39 @@ const structOf = (types: ReadonlyMap<number, BtfType>, struct: BtfType): unknown
   ),
 });
 
+/** An attribute of a map is the length of an array that its field points to. */
+const attributeOf = (types: ReadonlyMap<number, BtfType>, map: BtfType, name: string): number => {
+  const field = map.members?.find((member) => member.name === name);
+  const array = field === undefined ? undefined : pointee(types, field.type_id);
+  return array?.nr_elems ?? 0;
+};
+
+const pointee = (types: ReadonlyMap<number, BtfType>, id: number): BtfType | undefined =>
+  types.get(types.get(id)?.type_id ?? 0);
+
+/** Type, flags, and the names of what key and value are; null where the map has no such field. */
+const mapOf = (types: ReadonlyMap<number, BtfType>, map: BtfType): unknown => {
+  const nameOf = (name: string): string | null => {
+    const field = map.members?.find((member) => member.name === name);
+    const type = field === undefined ? undefined : pointee(types, field.type_id);
+    return type === undefined ? null : (KINDS[type.name] ?? type.name);
+  };
+  return {
+    type: attributeOf(types, map, 'type'),
+    flags: attributeOf(types, map, 'map_flags'),
+    key: nameOf('key'),
+    value: nameOf('value'),
+  };
+};
+
+/** The variables that are maps, by name. */
+const mapsOf = (types: ReadonlyMap<number, BtfType>): [string, unknown][] =>
+  [...types.values()].flatMap((variable): [string, unknown][] => {
+    const map = variable.kind === 'VAR' ? types.get(variable.type_id ?? 0) : undefined;
+    const isMap = map?.members?.some(({ name }) => name === 'max_entries') === true;
+    return isMap ? [[variable.name, mapOf(types, map)]] : [];
+  });
+
 const macros = (header: string): Record<string, number> =>
   Object.fromEntries(
     [...header.matchAll(/^#define (\w+) (0x[0-9a-f]+|\d+)\b/gm)].map((match) => [
@@ -115,6 +148,8 @@ export const renderLayout = async (btf: string, header: string): Promise<string>
     render('constants', macros(header)),
     '\n/** Sizes and offsets in bytes; be16 and be32 are in network order, others in host order. */\n',
     render('structs', Object.fromEntries(structs.map((s) => [s.name, structOf(types, s)]))),
+    '\n/** Each map: kernel type and flags, kind or struct of key and value. */\n',
+    render('maps', Object.fromEntries(mapsOf(types))),
     '\n',
     render(
       'enums',

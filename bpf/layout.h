@@ -12,7 +12,7 @@
 
 #include <linux/types.h>
 
-/* Raised when a pinned map of an older build can no longer be adopted. */
+/* Raised when a field of an older build means something else under its name: its flows are not carried over then. */
 #define LAYOUT_VERSION 1
 
 /* Time stamps of flows count units of 64 jiffies (256 ms at HZ=250). */
@@ -27,6 +27,7 @@ struct ip_addr {
 enum control_flag {
 	CONTROL_EVENTS_CLOSE = 1, /* a record in `events` for each closed flow */
 	CONTROL_EVENTS_OPEN = 2,  /* and for each opened one */
+	CONTROL_TAKEOVER = 4,	  /* flows are on their way from other maps: one that is not here is dropped, not refused */
 };
 
 #define VIP_BITMAP_WORDS 16 /* 1024 bits, see vip_bit() */
@@ -359,6 +360,7 @@ struct interface {
 
 /* ---- why a packet did not take the plain path (index of `reasons`, per CPU counts) ------- */
 
+/* New ones go to the end: counts are carried over by number when a layout changes. */
 enum reason {
 	REASON_NOT_OURS,
 	REASON_MALFORMED,	/* passed to the kernel, which judges for itself */

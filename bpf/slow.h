@@ -96,6 +96,11 @@ static __always_inline int handle(hook_ctx *ctx, struct work *w, const __u8 fami
 		verdict = served && w->protocol == IPPROTO_TCP ? handle_recent(ctx, w, ctl, family) : HANDLED_NOT;
 	if (verdict != HANDLED_NOT)
 		return verdict;
+	/* Its flow may be on its way from the maps of another agent. TCP says it again. */
+	if ((ctl->flags & CONTROL_TAKEOVER) && w->protocol == IPPROTO_TCP && !is_opening(w)) {
+		count_reason(REASON_NO_FLOW);
+		return VERDICT_DROP;
+	}
 	if (!served) {
 		count_reason(REASON_NOT_OURS);
 		return VERDICT_PASS;

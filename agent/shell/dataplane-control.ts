@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // The control word block, mapped into the agent: every store is at once what the programs read.
 import { type Clock, secondsToStamps, stampsToSeconds } from '../core/plan/clock.js';
-import { structs } from '../core/plan/layout.gen.js';
+import { enums, structs } from '../core/plan/layout.gen.js';
 import { addon, type BpfMap } from '../../native/index.js';
 import type { DataplaneOptions } from './dataplane-options.js';
 
 const FIELDS = structs.control.fields;
+const { CONTROL_EVENTS_CLOSE, CONTROL_EVENTS_OPEN, CONTROL_TAKEOVER } = enums.control_flag;
 const SNAT_PORTS = { min: 10_240, max: 65_535 };
 /** A client repeats its SYN after one second: by then its member has had most of that. */
 const RESELECT_SECONDS = 0.75;
@@ -61,8 +62,19 @@ export class DataplaneControl {
     this.#set(FIELDS.generation, next === 0 ? 1 : next);
   }
 
-  setFlags(flags: number): void {
-    this.#set(FIELDS.flags, flags);
+  /** Which records go to `events`; see enum control_flag. */
+  setEvents(flags: number): void {
+    this.#setFlags(flags, CONTROL_EVENTS_OPEN | CONTROL_EVENTS_CLOSE);
+  }
+
+  /** Connections that nobody knows are met with silence. */
+  setTakingOver(isOn: boolean): void {
+    this.#setFlags(isOn ? CONTROL_TAKEOVER : 0, CONTROL_TAKEOVER);
+  }
+
+  #setFlags(flags: number, mask: number): void {
+    const before = this.#view.getUint32(FIELDS.flags.offset, true);
+    this.#set(FIELDS.flags, (before & ~mask) | flags);
   }
 
   /** Records of `log_events` that this or an earlier agent has taken, and those whose line is written or counted lost. */

@@ -43,7 +43,7 @@ export class FlowFollower {
 
   #open(): RingBuffer {
     const { maps, clock, control, store } = this.#source;
-    control.setFlags(CONTROL_EVENTS_CLOSE | CONTROL_EVENTS_OPEN);
+    control.setEvents(CONTROL_EVENTS_CLOSE | CONTROL_EVENTS_OPEN);
     return addon.openRingBuffer(maps.map('events'), (records) => {
       const names = flowNames(store.state.numbers);
       const events = records.map((record) => describeEvent(record, names, clock.hz));
@@ -53,7 +53,7 @@ export class FlowFollower {
 
   close(): void {
     if (this.#ring === null) return;
-    this.#source.control.setFlags(0);
+    this.#source.control.setEvents(0);
     this.#ring.close();
     this.#ring = null;
     this.#listeners.clear();

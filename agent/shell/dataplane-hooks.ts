@@ -49,10 +49,23 @@ export class DataplaneHooks {
   }
 
   /** Puts our programs behind the pinned links, in one step each: no packet meets an interface without one. */
-  adopt(): number {
+  adopt(): void {
     mkdirSync(this.#directory, { recursive: true, mode: 0o700 });
     for (const name of readdirSync(this.#directory)) this.#adoptLink(name);
-    return this.#adopted.size;
+    const links = this.#adopted.size;
+    if (links > 0) this.#logger.info({ links }, 'programs replaced behind pinned links');
+  }
+
+  /** Loading takes long: what adopt() and apply() will need, before they do. A refusal is theirs to report. */
+  load(interfaces: readonly DatapathInterface[]): void {
+    for (const item of interfaces) {
+      const { hook, frags } = planHook(item);
+      try {
+        this.#maps.programFd(hook === 'tc' ? hook : frags ? 'xdp-frags' : 'xdp');
+      } catch (error) {
+        this.#logger.debug({ interface: item.name, error: messageOf(error) }, 'not loaded yet');
+      }
+    }
   }
 
   #adoptLink(name: string): void {

@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
-import { constants, structs } from '../core/plan/layout.gen.js';
+import { constants, maps, structs } from '../core/plan/layout.gen.js';
 import type { TableSizes } from '../core/plan/sizes.js';
 import { addon, type BpfMap, type BpfObject, type OpenOptions } from '../../native/index.js';
 import { isBpffs } from './dataplane-bpffs.js';
@@ -35,9 +35,12 @@ const maxEntries = ({ cacheLines, recentLines, ...sizes }: TableSizes): Record<s
   reap_keys6: REAP_KEYS,
 });
 
-/** Maps of another layout are never opened by mistake: version and shape are in the directory's name. */
+/** Maps of another layout are never opened by mistake: version, structs, types and flags are in the directory's name. */
 export const layoutDirectory = (pinDirectory: string): string => {
-  const shape = createHash('sha256').update(JSON.stringify(structs)).digest('hex').slice(0, 8);
+  const shape = createHash('sha256')
+    .update(JSON.stringify({ structs, maps }))
+    .digest('hex')
+    .slice(0, 8);
   return join(pinDirectory, `v${constants.LAYOUT_VERSION}-${shape}`);
 };
 

@@ -11,11 +11,14 @@ export const lifeOf = (membersMapId: number): string =>
 
 export class DataplaneStore {
   readonly #path: string;
+  readonly #lives: readonly string[];
   #state: DataplaneState;
   #written = '';
 
-  constructor(directory: string, life: string) {
+  /** `former`: lives of maps whose flows, and so whose numbers, go on in those of `life`. */
+  constructor(directory: string, life: string, former: readonly string[] = []) {
     this.#path = join(directory, 'dataplane.json');
+    this.#lives = [life, ...former];
     this.#state = newState(life);
   }
 
@@ -23,12 +26,14 @@ export class DataplaneStore {
     return this.#state;
   }
 
-  /** False if there is no file for this life of the maps. */
+  /** False if there is no file for this life of the maps, or for a former one. */
   async load(): Promise<boolean> {
     const text = (await readIfPresent(this.#path))?.toString('utf8') ?? '';
-    const state = parseState(text, this.#state.life);
-    if (state === null) return false;
-    this.#state = state;
+    const { life } = this.#state;
+    const found = this.#lives.map((known) => parseState(text, known)).find(Boolean);
+    if (!found) return false;
+    // Inner maps of a former life are not in these maps.
+    this.#state = found.life === life ? found : { ...found, life, slots: {} };
     this.#written = text;
     return true;
   }

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The dataplane over the kernel: adopts or makes the maps, brings them to what is wanted, reads them.
-import { existsSync, readdirSync, rmSync } from 'node:fs';
-import { basename, join } from 'node:path';
+import { existsSync, rmSync } from 'node:fs';
 import { asCurrent, type CurrentTables, diffTables, EMPTY_TABLES } from '../core/plan/diff.js';
 import { assignNumbers } from '../core/plan/numbers.js';
 import { partsOf } from '../core/plan/parts.js';
@@ -27,10 +26,12 @@ import { FlowFollower } from './dataplane-events.js';
 import { FlowLog } from './flow-log.js';
 import { listFlows } from './dataplane-flows.js';
 import { DataplaneHooks } from './dataplane-hooks.js';
+import { DataplaneLayouts, formerLives } from './dataplane-layouts.js';
 import { DataplaneMaps } from './dataplane-maps.js';
 import type { DataplaneOptions } from './dataplane-options.js';
 import { DataplaneStore, lifeOf } from './dataplane-state.js';
 import { DataplaneSweep } from './dataplane-sweep.js';
+import { DataplaneTakeover } from './dataplane-takeover.js';
 import { DataplaneWriter } from './dataplane-writer.js';
 
 /** Everything that exists between start() and close(). */
@@ -45,6 +46,8 @@ interface Running {
   readonly follower: FlowFollower;
   readonly log: FlowLog;
   readonly memo: SlotMemo;
+  /** Maps of another layout whose programs still serve; null once ours do. */
+  takeover: DataplaneTakeover | null;
   /** What the maps hold. */
   current: CurrentTables;
   /** Numbers of members whose flows end with their health (contract 4.5.3), when last applied. */
@@ -100,7 +103,7 @@ export class KernelDataplane implements Dataplane {
       maps.close();
       throw error;
     }
-    this.#running.sweep.start();
+    if (this.#running.takeover === null) this.#running.sweep.start();
     this.#running.log.start();
     const flowCapacity = maps.map('flows4').info.maxEntries / 2;
     const fields = { adopted: maps.adopted, flowCapacity, hz: this.#running.clock.hz };
@@ -117,8 +120,12 @@ export class KernelDataplane implements Dataplane {
       cache: maps.map('cache4').info.maxEntries,
       recent: maps.map('recent').info.maxEntries,
     });
-    const store = new DataplaneStore(options.stateDirectory, lifeOf(maps.map('members').info.id));
+    const layouts = new DataplaneLayouts({ ...options, ownDirectory: maps.directory });
+    const former = await layouts.former();
+    const life = lifeOf(maps.map('members').info.id);
+    const store = new DataplaneStore(options.stateDirectory, life, formerLives(former));
     const known = await store.load();
+    await layouts.describe();
     const writer = new DataplaneWriter(maps, control);
     const current = maps.adopted ? writer.read(store.state.slots) : EMPTY_TABLES;
     if (maps.adopted && !known && current.members.size > 0) {
@@ -126,32 +133,27 @@ export class KernelDataplane implements Dataplane {
       await store.save({ numbers: recoverNumbers(current.members) });
     }
     const hooks = new DataplaneHooks(maps, options);
-    const links = hooks.adopt();
-    if (links > 0) options.logger.info({ links }, 'programs replaced behind pinned links');
-    this.#removeOldLayouts(maps.directory);
+    const { logger } = options;
+    const takeover =
+      former.length > 0
+        ? new DataplaneTakeover({ maps, control, layouts, former, known, logger })
+        : null;
+    if (takeover === null) hooks.adopt();
+    else logger.warn({ names: former.map(({ name }) => name) }, 'maps of another layout found');
     const serial = <T>(work: () => Promise<T>): Promise<T> => this.#serial(work);
     const sweep = new DataplaneSweep({ maps, clock, store, serial, ...options });
     const follower = new FlowFollower({ maps, clock, control, store });
     const log = new FlowLog({ maps, clock, control, store, logger: options.logger });
     const parts = { maps, clock, control, store, writer, hooks, sweep, follower, log, current };
-    const running: Running = { ...parts, memo: new SlotMemo(), evictable: new Set() };
+    const running: Running = { ...parts, takeover, memo: new SlotMemo(), evictable: new Set() };
     running.evictable = udpMembers(running);
     return running;
-  }
-
-  /** Maps of other layouts are of no use to anybody once their programs have been replaced. */
-  #removeOldLayouts(directory: string): void {
-    for (const name of readdirSync(this.#options.pinDirectory))
-      if (/^v\d+-/.test(name) && name !== basename(directory)) {
-        rmSync(join(this.#options.pinDirectory, name), { recursive: true });
-        this.#options.logger.warn({ name }, 'maps of another layout removed');
-      }
   }
 
   apply(wanted: WantedState): Promise<ApplyReport> {
     return this.#serial(async () => {
       const running = this.#run;
-      const { maps, clock, store, writer, hooks, memo } = running;
+      const { maps, clock, store, writer, memo } = running;
       const numbers = assignNumbers(store.state.numbers, partsOf(wanted.listeners), {
         listeners: maps.map('listeners').info.maxEntries,
         pools: maps.map('pools').info.maxEntries,
@@ -167,13 +169,30 @@ export class KernelDataplane implements Dataplane {
       running.current = asCurrent(tables);
       await store.save({ slots: Object.fromEntries(writer.slots) });
       running.sweep.setNumbers(numbers);
+      const hooks = await this.#attach(running, wanted.interfaces);
       const healthy = healthyUdpMembers(running, wanted);
       const lost = new Set([...running.evictable].filter((number) => !healthy.has(number)));
       // What the programs remember of evicted flows for a moment goes with the generation.
       if ((await evictFlows(maps, lost)) > 0) running.control.bumpGeneration();
       running.evictable = healthy;
-      return { writes, hooks: hooks.apply(wanted.interfaces) };
+      return { writes, hooks };
     });
+  }
+
+  async #attach(
+    running: Running,
+    interfaces: WantedState['interfaces'],
+  ): Promise<ApplyReport['hooks']> {
+    const { hooks, takeover, sweep } = running;
+    if (takeover === null) return hooks.apply(interfaces);
+    hooks.load(interfaces);
+    const report = await takeover.complete(() => {
+      hooks.adopt();
+      return hooks.apply(interfaces);
+    });
+    running.takeover = null;
+    sweep.start();
+    return report;
   }
 
   async #write(

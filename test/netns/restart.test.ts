@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The agent dies without warning: packets must not care, and its successor must take over what it finds.
 import t from 'tap';
-import { makeBed, type Bed } from '../support/bed.js';
+import { makeBed } from '../support/bed.js';
+import { backwards, counters } from '../support/counters.js';
 import type { ListenerSpec } from '../support/load-balancer-config.js';
 import { VIP } from '../support/topology.js';
 import { datagrams, Flows, startTransfer } from '../support/traffic.js';
@@ -64,8 +65,7 @@ t.test('kill -9 of the agent and a restart during transfers', async (t) => {
   t.match(bed.vm.log().slice(logged), /adopt/i, 'the log says that maps were adopted');
   const after = await counters(bed);
   t.ok(before.size > 0, `${before.size} counters compared`);
-  const backwards = [...before].filter(([name, value]) => (after.get(name) ?? -1) < value);
-  t.strictSame(backwards, [], 'no counter went backwards');
+  t.strictSame(backwards(before, after), [], 'no counter went backwards');
 
   for (const { result } of transfers) {
     t.match(await result, { complete: 5, mismatch: 0, failed: 0, stalled: 0 });
@@ -82,15 +82,3 @@ t.test('kill -9 of the agent and a restart during transfers', async (t) => {
   t.strictSame((await changed.open(30)).members, { m2: 15, m3: 15 }, 'and the successor obeys');
   await changed.stop();
 });
-
-/** Every number in `amphoractl stats --json` by its path, but for what is open now. */
-const counters = async (bed: Bed): Promise<Map<string, number>> => {
-  const found = new Map<string, number>();
-  const visit = (value: unknown, path: string) => {
-    if (typeof value === 'number' && !/\b(open|conns|capacity)$/.test(path)) found.set(path, value);
-    if (typeof value !== 'object' || value === null) return;
-    for (const [key, inner] of Object.entries(value)) visit(inner, `${path}.${key}`);
-  };
-  visit(JSON.parse(await bed.vm.ctl('stats', '--json')), 'stats');
-  return found;
-};

@@ -122,9 +122,11 @@ export class AmphoraVm {
     return this.exec(process.execPath, CTL, ...args);
   }
 
-  startAgent(keep = false): void {
+  /** `program`: another build of our agent. */
+  startAgent(keep = false, program?: string): void {
     const log = openSync(this.#logFile, 'a');
-    const args = [...this.#enter(), ...this.#command];
+    const command = program === undefined ? this.#command : [process.execPath, program];
+    const args = [...this.#enter(), ...command];
     this.#agent = spawn('nsenter', [...args, '--config-file', '/etc/octavia/amphora-agent.conf'], {
       stdio: ['ignore', log, log],
       detached: keep,

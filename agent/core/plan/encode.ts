@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Records of the maps, packed and unpacked by the generated layout.
 
-type Kind = 'u8' | 'u16' | 'u32' | 'u64' | 'be16' | 'be32';
-interface Field {
+export type Kind = 'u8' | 'u16' | 'u32' | 'u64' | 'be16' | 'be32';
+export interface Field {
   readonly offset: number;
   readonly kind: Kind;
   readonly count: number;
@@ -22,7 +22,7 @@ export type StructValues<L extends StructLayout> = {
   -readonly [Name in keyof L['fields']]: FieldValue<L['fields'][Name]>;
 };
 
-const WIDTH = { u8: 1, u16: 2, u32: 4, u64: 8, be16: 2, be32: 4 } as const;
+export const WIDTH = { u8: 1, u16: 2, u32: 4, u64: 8, be16: 2, be32: 4 } as const;
 /** Host order of the machines that we build for (x86-64 and arm64). */
 const LITTLE_ENDIAN = true;
 

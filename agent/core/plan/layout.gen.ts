@@ -384,8 +384,43 @@ export const structs = {
   },
 } as const;
 
+/** Each map: kernel type and flags, kind or struct of key and value. */
+export const maps = {
+  control: { type: 2, flags: 1024, key: 'u32', value: 'control' },
+  services: { type: 1, flags: 0, key: 'service_key', value: 'service' },
+  listeners: { type: 2, flags: 0, key: 'u32', value: 'listener' },
+  pools: { type: 2, flags: 0, key: 'u32', value: 'pool' },
+  members: { type: 2, flags: 0, key: 'u32', value: 'member' },
+  interfaces: { type: 1, flags: 0, key: 'u32', value: 'interface' },
+  allowed: { type: 11, flags: 1, key: 'allowed_key', value: 'u32' },
+  pool_slots: { type: 12, flags: 0, key: 'u32', value: null },
+  pool_state: { type: 2, flags: 0, key: 'u32', value: 'pool_state' },
+  member_state: { type: 2, flags: 0, key: 'u32', value: 'member_state' },
+  listener_state: { type: 2, flags: 0, key: 'u32', value: 'listener_state' },
+  member_counters: { type: 6, flags: 0, key: 'u32', value: 'member_counters' },
+  listener_counters: { type: 6, flags: 0, key: 'u32', value: 'listener_counters' },
+  reasons: { type: 6, flags: 0, key: 'u32', value: 'u64' },
+  guard: { type: 6, flags: 0, key: 'u32', value: 'guard' },
+  flows4: { type: 1, flags: 1, key: 'flow_key4', value: 'flow4' },
+  flows6: { type: 1, flags: 1, key: 'flow_key6', value: 'flow6' },
+  half4: { type: 9, flags: 2, key: 'flow_key4', value: 'flow4' },
+  half6: { type: 9, flags: 2, key: 'flow_key6', value: 'flow6' },
+  cache4: { type: 2, flags: 1024, key: 'u32', value: 'cache_line4' },
+  cache6: { type: 2, flags: 1024, key: 'u32', value: 'cache_line6' },
+  recent: { type: 2, flags: 1024, key: 'u32', value: 'recent' },
+  hops: { type: 6, flags: 0, key: 'u32', value: 'hop' },
+  local_vips: { type: 6, flags: 0, key: 'u32', value: 'local_vip' },
+  links: { type: 6, flags: 0, key: 'u32', value: 'link' },
+  fragments: { type: 9, flags: 0, key: 'fragment_key', value: 'fragment' },
+  persistence: { type: 9, flags: 0, key: 'persist_key', value: 'persist' },
+  events: { type: 27, flags: 0, key: null, value: null },
+  log_events: { type: 27, flags: 0, key: null, value: null },
+  reap_keys4: { type: 2, flags: 0, key: 'u32', value: 'flow_key4' },
+  reap_keys6: { type: 2, flags: 0, key: 'u32', value: 'flow_key6' },
+} as const;
+
 export const enums = {
-  control_flag: { CONTROL_EVENTS_CLOSE: 1, CONTROL_EVENTS_OPEN: 2 },
+  control_flag: { CONTROL_EVENTS_CLOSE: 1, CONTROL_EVENTS_OPEN: 2, CONTROL_TAKEOVER: 4 },
   listener_flag: {
     LISTENER_LIVE: 1,
     LISTENER_COUNT_PACKETS: 2,
