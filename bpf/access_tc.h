@@ -39,6 +39,12 @@ static __always_inline __u32 packet_length(hook_ctx *ctx)
 	return ctx->len;
 }
 
+/* The frame has fewer bytes than its headers say. */
+static __always_inline int is_cut_short(hook_ctx *ctx, __u32 length)
+{
+	return length > packet_length(ctx);
+}
+
 static __always_inline int is_segmented_later(hook_ctx *ctx)
 {
 	return ctx->gso_size != 0;

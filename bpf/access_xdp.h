@@ -31,10 +31,13 @@ static __always_inline __u32 ingress(hook_ctx *ctx)
 
 static __always_inline __u32 packet_length(hook_ctx *ctx)
 {
-	__u64 length = packet_end(ctx) - packet_start(ctx);
+	return bpf_xdp_get_buff_len(ctx); /* fragments included */
+}
 
-	asm volatile("" : "+r"(length)); /* or clang folds it into arithmetic on pointers */
-	return length;
+/* What is not in the first buffer may be in another (a program with BPF_F_XDP_HAS_FRAGS). */
+static __always_inline int is_cut_short(hook_ctx *ctx, __u32 length)
+{
+	return packet_start(ctx) + length > packet_end(ctx) && length > packet_length(ctx);
 }
 
 /* Frames that the kernel would cut into segments by itself: none before an skb exists. */

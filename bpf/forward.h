@@ -79,7 +79,7 @@ static __always_inline __u32 find_mss(hook_ctx *ctx, struct work *w)
 			return 0;
 		kind = w->quote[at];
 		if (kind == TCP_OPTION_MSS)
-			return w->l4 + 20 + at + 2;
+			return w->quote[at + 1] == 4 ? w->l4 + 20 + at + 2 : 0;
 		if (!kind)
 			return 0;
 		size = kind == TCP_OPTION_NOP ? 1 : w->quote[at + 1];
@@ -191,7 +191,7 @@ static __always_inline int is_df(hook_ctx *ctx, const struct work *w)
 /* The frame leaves with the flow's tag, or without one. 0: done. */
 static __always_inline int set_vlan(hook_ctx *ctx, const struct work *w, __u16 vlan)
 {
-	if (w->tagged ? w->vlan == vlan : !vlan)
+	if (w->tagged ? vlan && w->vlan == vlan : !vlan)
 		return 0;
 	if (w->tagged && pop_vlan(ctx))
 		return -1;

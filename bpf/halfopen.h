@@ -44,7 +44,12 @@ static __always_inline int collect_from_client(struct work *w, const struct flow
 	if (!twin)
 		return -1;
 	copy_half(&w->member_half, twin, family);
-	return 0;
+	/* the SNAT port may serve another client by now */
+	set_twin_key(&w->client_key, twin, w->protocol, family);
+	if (same_key(&w->client_key, &w->key, family))
+		return 0;
+	w->client_key = w->key;
+	return -1;
 }
 
 static __always_inline void drop_halves(struct work *w, const __u8 family)
@@ -201,6 +206,7 @@ static __always_inline int from_member_half_open(hook_ctx *ctx, struct work *w, 
 			return VERDICT_DROP;
 		note_last_word(w, f, family);
 	} else if (w->tcp_flags & TCP_SYN && w->tcp_flags & TCP_ACK && note_answer(w, f, family)) {
+		count_reason(REASON_NO_FLOW);
 		return VERDICT_DROP;
 	}
 	return forward(ctx, w, f, family);
@@ -223,8 +229,10 @@ static __always_inline int promote_and_forward(hook_ctx *ctx, struct work *w, co
 		return VERDICT_DROP; /* no room: whoever sent it repeats it */
 	}
 	f = find_flow(&w->key, family);
-	if (!f)
+	if (!f) {
+		count_reason(REASON_NO_FLOW);
 		return VERDICT_DROP;
+	}
 	if (w->protocol == IPPROTO_TCP)
 		follow_tcp(w, f, family);
 	return forward(ctx, w, f, family);

@@ -28,6 +28,7 @@ static __always_inline int is_unreachable(hook_ctx *ctx, const struct work *w)
 static __always_inline int read_quoted(hook_ctx *ctx, struct work *w, struct quoted *q, const __u8 family)
 {
 	q->ip = w->l4 + 8;
+	q->end = w->l3 + w->length;
 	if (family == FAMILY_4) {
 		struct iphdr *ip = (void *)w->quote;
 
@@ -48,16 +49,19 @@ static __always_inline int read_quoted(hook_ctx *ctx, struct work *w, struct quo
 		__builtin_memcpy(&q->src, &ip->saddr, 16);
 		__builtin_memcpy(&q->dst, &ip->daddr, 16);
 		if (q->protocol == IPPROTO_FRAGMENT) {
-			struct extension_header extension;
+			struct extension_header *extension = (void *)(ip + 1);
 
-			if (load_bytes(ctx, q->l4, &extension, sizeof(extension)) ||
-			    extension.offset & bpf_htons(0xfff8))
+			if (load_bytes(ctx, q->l4, extension, sizeof(*extension)) ||
+			    extension->offset & bpf_htons(0xfff8))
 				return -1;
-			q->protocol = extension.next;
+			q->protocol = extension->next;
 			q->l4 += 8;
 		}
 	}
 	if (q->protocol != IPPROTO_TCP && q->protocol != IPPROTO_UDP && q->protocol != IPPROTO_SCTP)
+		return -1;
+	/* What lies behind the packet is in its frame, but not in its checksum. */
+	if (q->l4 + 8 > q->end || !same_address(&q->src, &w->dst))
 		return -1;
 	return load_bytes(ctx, q->l4, q->ports, 8);
 }
@@ -68,7 +72,7 @@ static __always_inline int rewrite_quoted(hook_ctx *ctx, struct quoted *q, const
 {
 	__u64 addresses = 0, ports = 0;
 	__be16 now[2] = { f->new_dport, f->new_sport };
-	__u16 check, fixed;
+	__u16 check;
 	__u32 check_at = q->l4 + (q->protocol == IPPROTO_TCP ? CHECK_OFFSET_TCP : CHECK_OFFSET_UDP);
 	int i;
 
@@ -80,10 +84,11 @@ static __always_inline int rewrite_quoted(hook_ctx *ctx, struct quoted *q, const
 		addresses = diff32(q->src.w[3], q->now[0]) + diff32(q->dst.w[3], q->now[1]);
 		if (load_bytes(ctx, q->ip + 10, &check, 2))
 			return -1;
-		fixed = checksum_add(check, fold64(addresses));
-		if (store_bytes(ctx, q->ip + 10, &fixed, 2) || store_bytes(ctx, q->ip + 12, q->now, 8))
+		*sum += (__u16)~check;
+		check = checksum_add(check, fold64(addresses));
+		*sum += check;
+		if (store_bytes(ctx, q->ip + 10, &check, 2) || store_bytes(ctx, q->ip + 12, q->now, 8))
 			return -1;
-		*sum += (__u64)(__u16)~check + fixed;
 	} else {
 		const struct flow6 *v = (const void *)f - COMMON6;
 
@@ -103,13 +108,12 @@ static __always_inline int rewrite_quoted(hook_ctx *ctx, struct quoted *q, const
 	if (q->protocol == IPPROTO_SCTP)
 		return 0;
 	/* The quoted checksum may be cut off, or absent (UDP); if it is there it stays consistent. */
-	if (load_bytes(ctx, check_at, &check, 2) || (q->protocol == IPPROTO_UDP && !check))
+	if (check_at + 2 > q->end || load_bytes(ctx, check_at, &check, 2) || (q->protocol == IPPROTO_UDP && !check))
 		return 0;
-	fixed = checksum_add(check, fold64(fold64(addresses) + ports));
-	if (store_bytes(ctx, check_at, &fixed, 2))
-		return -1;
-	*sum += (__u64)(__u16)~check + fixed;
-	return 0;
+	*sum += (__u16)~check;
+	check = checksum_add(check, fold64(fold64(addresses) + ports));
+	*sum += check;
+	return store_bytes(ctx, check_at, &check, 2);
 }
 
 /* The outer packet: from the address that the receiver talks to, to the receiver. */
@@ -187,8 +191,10 @@ static __always_inline int handle_icmp(hook_ctx *ctx, struct work *w, const __u8
 	if (f->generation != ctl->generation) {
 		hop = refresh_next_hop(ctx, w, f, ctl->generation, family);
 		up = hop == HOP_UNRESOLVED;
-		if (hop != HOP_OK && !up)
+		if (hop != HOP_OK && !up) {
+			count_reason(REASON_NO_ROUTE);
 			return VERDICT_DROP;
+		}
 	}
 	ifindex = f->ifindex;
 	vlan = f->vlan;
@@ -199,8 +205,10 @@ static __always_inline int handle_icmp(hook_ctx *ctx, struct work *w, const __u8
 	count_reason(REASON_ICMP_TRANSLATED);
 	if (up)
 		return VERDICT_PASS;
-	if (set_vlan(ctx, w, vlan))
+	if (set_vlan(ctx, w, vlan)) {
+		count_reason(REASON_ERROR);
 		return VERDICT_DROP;
+	}
 	return send_on(ctx, ifindex);
 }
 

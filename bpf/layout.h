@@ -367,7 +367,7 @@ enum reason {
 	REASON_FORWARDED,	/* by a known flow */
 	REASON_NEW_FLOW,
 	REASON_VIP_NOT_LOCAL,	/* passed: the kernel does not own the VIP */
-	REASON_NO_FLOW,		/* to a VIP or SNAT address, not opening and not known: passed */
+	REASON_NO_FLOW,		/* to a VIP or SNAT address, not opening and not known: passed; of a flow just lost: dropped */
 	REASON_ACL,
 	REASON_LIMIT,
 	REASON_NO_MEMBER,

@@ -24,19 +24,19 @@ static __always_inline int parse_l4(void *data, void *end, struct work *w)
 {
 	__u32 l4 = w->l4;
 	__u32 l3 = w->l3;
-	__u32 header = 8;
+	__u32 header = 0;
 
 	w->sport = 0;
 	w->dport = 0;
 	w->tcp_flags = 0;
 	w->payload = 0;
-	if (w->fragment == FRAGMENT_LATER)
-		return PARSE_OK;
 	PIN_REGISTER(l3);
 	PIN_REGISTER(l4);
 	if (l4 > MAX_L4_OFFSET || l3 > l4)
 		return PARSE_MALFORMED;
-	if (w->protocol == IPPROTO_TCP) {
+	if (w->fragment == FRAGMENT_LATER) {
+		/* all of it is payload */
+	} else if (w->protocol == IPPROTO_TCP) {
 		struct tcphdr *tcp = data + l4;
 
 		if ((void *)(tcp + 1) > end)
@@ -65,7 +65,7 @@ static __always_inline int parse_l4(void *data, void *end, struct work *w)
 	}
 	header += l4 - l3;
 	if (w->length < header)
-		return w->protocol == IPPROTO_TCP || w->protocol == IPPROTO_UDP ? PARSE_MALFORMED : PARSE_OK;
+		return PARSE_MALFORMED;
 	w->payload = w->length - header;
 	return PARSE_OK;
 }
@@ -148,13 +148,29 @@ static __always_inline int parse_ipv6(void *data, void *end, struct work *w)
 	return parse_l4(data, end, w);
 }
 
+/*
+ * From an address that no single machine has, or from the one that it calls: the kernel drops those, and
+ * an answer of ours would go to many (RFC 1122, 3.2.1.3 and 3.2.2; RFC 4291, 2.5.2, 2.5.3 and 2.7).
+ */
+static __always_inline int is_martian(const struct work *w)
+{
+	__u8 first = *(const __u8 *)(w->family == FAMILY_4 ? &w->src.w[3] : &w->src.w[0]);
+
+	if (same_address(&w->src, &w->dst))
+		return 1;
+	if (w->family == FAMILY_4)
+		return first == 0 || first == 127 || first >= 224;
+	return first == 0xff || (!(w->src.w[0] | w->src.w[1] | w->src.w[2]) && !(w->src.w[3] & ~bpf_htonl(1)));
+}
+
 /* Fills the packet part of `w`. `tci`: tag already taken from the frame (tc), or -1. */
 static __always_inline int parse(void *data, void *end, int tci, struct work *w)
 {
 	struct ethhdr *eth = data;
 	__be16 proto;
 
-	if ((void *)(eth + 1) > end)
+	/* A frame for many machines opens nothing and is not answered (RFC 1122, 3.2.2 and 4.2.3.10). */
+	if ((void *)(eth + 1) > end || eth->h_dest[0] & 1)
 		return PARSE_OTHER;
 	w->l3 = sizeof(*eth);
 	w->tagged = tci >= 0;

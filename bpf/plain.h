@@ -57,6 +57,14 @@ static __always_inline int is_for_kernel(const struct control *ctl, const struct
 	return 1;
 }
 
+/* Shorter than its headers, or longer than its frame. A super-packet's field may be too short to say. */
+static __always_inline int is_length_wrong(hook_ctx *ctx, __u32 length, __u32 headers)
+{
+	if (length < headers)
+		return !is_segmented_later(ctx);
+	return is_cut_short(ctx, ETH_HLEN + length);
+}
+
 /* IP bytes before the payload, or 0: not plain after all. */
 static __always_inline __u32 plain_header(void *l4, void *end, __u8 protocol, __u32 ip_bytes)
 {
@@ -64,7 +72,7 @@ static __always_inline __u32 plain_header(void *l4, void *end, __u8 protocol, __
 
 	if (protocol == IPPROTO_UDP)
 		return ip_bytes + 8;
-	if (protocol != IPPROTO_TCP || l4 + 20 > end || bytes[13] & TCP_STATE_FLAGS)
+	if (protocol != IPPROTO_TCP || l4 + 20 > end || bytes[13] & TCP_STATE_FLAGS || bytes[12] >> 4 < 5)
 		return 0;
 	return ip_bytes + (bytes[12] >> 4) * 4;
 }
@@ -96,6 +104,8 @@ int plain_ipv4(hook_ctx *ctx)
 	length = bpf_ntohs(ip->tot_len);
 	payload = plain_header(l4, end, ip->protocol, sizeof(*ip));
 	if (!payload)
+		return PLAIN_NOT;
+	if (is_length_wrong(ctx, length, payload))
 		return PLAIN_NOT;
 	payload = length > payload ? length - payload : 0;
 	/* Two 64-bit stores: a key written field by field stalls the lookup's loads. */
@@ -171,6 +181,8 @@ static __noinline int plain_ipv6(hook_ctx *ctx)
 	length = bpf_ntohs(ip->payload_len) + sizeof(*ip);
 	payload = plain_header(l4, end, ip->nexthdr, sizeof(*ip));
 	if (!payload)
+		return PLAIN_NOT;
+	if (is_length_wrong(ctx, length, payload))
 		return PLAIN_NOT;
 	payload = length > payload ? length - payload : 0;
 	key[0] = *(__u64 *)&ip->saddr.in6_u.u6_addr32[0];

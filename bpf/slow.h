@@ -144,6 +144,8 @@ static __always_inline int read_packet(hook_ctx *ctx)
 #endif
 	w->ifindex = ingress(ctx);
 	result = parse(packet_start(ctx), packet_end(ctx), tci, w);
+	if (result == PARSE_OK && (is_cut_short(ctx, w->l3 + w->length) || is_martian(w)))
+		result = PARSE_MALFORMED;
 	if (result == PARSE_OK)
 		return w->family;
 	count_reason(result == PARSE_OTHER ? REASON_NOT_OURS : REASON_MALFORMED);

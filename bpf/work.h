@@ -31,6 +31,7 @@ enum tcp_flag {
 struct quoted {
 	__u32 ip; /* offset of its IP header */
 	__u32 l4;
+	__u32 end; /* of the packet that brings it */
 	__u32 protocol;
 	struct ip_addr src, dst;
 	__be16 ports[4]; /* source, destination, then what the protocol has there */

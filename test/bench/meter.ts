@@ -67,7 +67,7 @@ export class Meter {
     record.writeUInt16BE(spec.destinationPort, 14);
     record.set(spec.vip4, 16);
     record.set([64, spec.protocol, 0x12, 0x34], 20);
-    record.set([0x60, 0, 0, 0, 0, 40, spec.protocol, 64], 24);
+    record.set([0x60, 0, 0, 0, 0, 30, spec.protocol, 64], 24); // 30: see `template` of subjects.ts
     record.set([0x20, 0x01, 0x0d, 0xb8, 0, 0xc, 0, 0], 32);
     record.set(spec.vip6, 40);
     record.writeUInt32LE(spec.packetsPerFlow - 1, 56);
