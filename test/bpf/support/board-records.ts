@@ -7,7 +7,7 @@ import type { ListenerSpec, MemberSpec } from './board-spec.js';
 
 const { MEMBER_PRESENT, MEMBER_PERSIST } = enums.member_flag;
 const { LISTENER_LIVE, LISTENER_ACL } = enums.listener_flag;
-const PROTOCOL = { tcp: 6, udp: 17 } as const;
+const PROTOCOL = { tcp: 6, udp: 17, sctp: 132 } as const;
 
 export const memberRecord = (member: MemberSpec, pool: number): Uint8Array =>
   pack(structs.member, {

@@ -26,7 +26,7 @@ export interface MemberSpec {
 export interface ListenerSpec {
   /** VIP4 and VIP6 when absent. */
   readonly vips?: readonly string[];
-  readonly protocol?: 'tcp' | 'udp';
+  readonly protocol?: 'tcp' | 'udp' | 'sctp';
   /** 80 when absent. */
   readonly port?: number;
   /** Beside LISTENER_LIVE, which is set when absent or when other bits are given with `live`. */

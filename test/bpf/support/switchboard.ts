@@ -81,6 +81,10 @@ export class Switchboard {
     return this.#object.map(name);
   }
 
+  mapNames(): string[] {
+    return this.#object.mapNames();
+  }
+
   ifindex(port: Port): number {
     return this.#ifindex[port];
   }
