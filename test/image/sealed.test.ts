@@ -67,7 +67,12 @@ t.test('an amphora with a sealed store', async (t) => {
   const pem = makeCertificate();
   const rotated = await makeServerPem();
 
+  /** CPU time of the guest, emulated. */
+  const cost = (): Promise<string> =>
+    vm.shell.run('systemctl show -p Id,CPUUsageNSec amphora-seal amphora-config-drive | xargs');
+
   t.test('keeps all that is secret in it', async (t) => {
+    t.comment(`made: ${await cost()}`);
     const found = await vm.shell.run(
       'for p in /etc/octavia /var/lib/cloud /var/lib/octavia/certs; do findmnt -no SOURCE,OPTIONS $p; done',
     );
@@ -95,6 +100,7 @@ t.test('an amphora with a sealed store', async (t) => {
     await controller.waitForAgent(BOOT_MS);
     t.ok(rotated.includes(await serverPem()), 'the certificate that it had last');
     await vm.shell.wait(BOOT_MS);
+    t.comment(`opened: ${await cost()}`);
     t.match(await vm.shell.run('journalctl -b -u amphora-seal -o cat'), '"kind":"sealed"');
     await vm.shell.run('cloud-init status --wait', BOOT_MS);
     t.equal(await hostKeys(), keys, 'cloud-init takes it for no new machine');

@@ -45,6 +45,7 @@ export const countOnDisk = async (
   await run('qemu-img', ['convert', '-O', 'raw', disk, raw], { timeoutMs: 600_000 });
   const counts = new Map([...needles.keys()].map((name) => [name, 0]));
   for (const chunk of chunksOf(raw)) {
+    if (chunk.equals(NOTHING.subarray(0, chunk.length))) continue;
     for (const [name, pieces] of needles) {
       const found = pieces.filter((piece) => chunk.includes(piece)).length;
       counts.set(name, (counts.get(name) ?? 0) + found);
@@ -57,6 +58,7 @@ export const countOnDisk = async (
 const CHUNK = 16 * 1024 * 1024;
 /** More than a needle has, so that none is cut in two. */
 const OVERLAP = 4096;
+const NOTHING = Buffer.alloc(CHUNK + OVERLAP);
 
 function* chunksOf(path: string): Generator<Buffer> {
   const file = openSync(path, 'r');
