@@ -35,7 +35,10 @@ export const fire = async (shell: GuestShell, middle: Middle, packets: number): 
   const device = `out-${middle.name}`;
   const words = await inEnds(shell, [
     'cd /proc/net/pktgen',
-    `echo count ${packets} > ${device} && echo start > pgctrl && cat ${device}`,
+    `echo count ${packets} > ${device} && echo start > pgctrl || exit`,
+    // It returns too early where the thread does not begin within 125 ms.
+    `until grep -q 'OK: [0-9]*(' ${device}; do sleep 0.1; done`,
+    `cat ${device}`,
   ]);
   const [, microseconds, sent] = /OK: (\d+)\(.*\) usec, (\d+) \(/.exec(words) ?? [];
   const errors = /errors: (\d+)/.exec(words)?.[1];
