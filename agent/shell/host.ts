@@ -2,7 +2,7 @@
 // Facts about the machine, read when asked. None of these reads may fail a request: an error answer to
 // `info` ends the boot of a load balancer (contract 1.6).
 import { open, readFile, statfs } from 'node:fs/promises';
-import { availableParallelism, hostname } from 'node:os';
+import { cpus, hostname } from 'node:os';
 import { run } from './run.js';
 
 export interface Versions {
@@ -37,7 +37,9 @@ export const readMachine = async () => {
     read('/etc/tuned/active_profile'),
   ]);
   return {
-    cpu_count: availableParallelism(),
+    // All of them: in a pinned image (isolcpus) this process may run on the first alone, and the controller gives
+    // the others to HAProxy.
+    cpu_count: cpus().length,
     cpu,
     memory,
     disk: {

@@ -2,7 +2,7 @@
 // Serves the metrics to HAProxy's internal backend (contract 8.1).
 import { type Server, createServer } from 'node:http';
 import { readFile } from 'node:fs/promises';
-import { availableParallelism, loadavg } from 'node:os';
+import { cpus, loadavg } from 'node:os';
 import { renderMetrics } from '../core/metrics/metrics.js';
 import type { MetricsInput } from '../core/metrics/metrics.js';
 import { textOf } from '../errors.js';
@@ -52,7 +52,7 @@ const collect = async ({
     usedMemory(),
   ]);
   const [minute = 0] = loadavg();
-  return renderMetrics({ cpu: (minute / availableParallelism()) * 100, memory, exporter, agent });
+  return renderMetrics({ cpu: (minute / cpus().length) * 100, memory, exporter, agent });
 };
 
 const fetchText = async (url: string): Promise<string> => {

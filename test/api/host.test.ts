@@ -3,7 +3,8 @@
 import { chmodSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
-import { readVersions } from '../../agent/shell/host.js';
+import { readMachine, readVersions } from '../../agent/shell/host.js';
+import { run } from '../support/run.js';
 
 const { PATH = '' } = process.env;
 t.teardown(() => (process.env['PATH'] = PATH));
@@ -39,4 +40,14 @@ t.test('the version of HAProxy begins with a number, come what may', async (t) =
   ] as const) {
     t.strictSame(await versionsOf(t.testdir(), programs), { version, api: '1.0' }, what);
   }
+});
+
+t.test('all processors count, also those that this process may not use', async (t) => {
+  const affinity = /: (\S+)\s*$/.exec(await run('taskset', ['-cp', String(process.pid)]))?.[1];
+  const pin = (list: string) => run('taskset', ['-cp', list, String(process.pid)]);
+  t.teardown(() => pin(affinity ?? '0'));
+  const [first = '0'] = /^\d+/.exec(affinity ?? '') ?? [];
+  await pin(first);
+  const online = Number(await run('getconf', ['_NPROCESSORS_ONLN']));
+  t.equal((await readMachine()).cpu_count, online);
 });
