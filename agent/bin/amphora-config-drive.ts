@@ -1,15 +1,18 @@
 #!/usr/bin/env node
 // SPDX-License-Identifier: Apache-2.0
 // amphora-config-drive [--root DIRECTORY] DEVICE|DIRECTORY: places what a controller delivers on the config drive,
-// seconds before cloud-init could. Exit status: 0 also when files are missing, which come by user data then.
+// seconds before cloud-init could. Exit status: 0 also when files are missing, which come by user data then; 1 failed;
+// 2 wrong usage.
 import { stat } from 'node:fs/promises';
+import { isAbsolute } from 'node:path';
 import { parseArgs } from 'node:util';
 import { textOf } from '../errors.js';
 import { type Placed, placeDrive, withDrive } from '../shell/config-drive.js';
 import { writeFileAtomic } from '../shell/files.js';
 import { run } from '../shell/run.js';
 
-const USAGE = 'usage: amphora-config-drive [--root DIRECTORY] DEVICE|DIRECTORY\n';
+const USAGE =
+  'usage: amphora-config-drive [--root DIRECTORY] DEVICE|DIRECTORY, absolute paths all\n';
 /** Tells those who come later that the agent has all it needs. */
 const COMPLETE = '/run/amphora-config-drive/complete';
 /** What cloud-init reads beside /etc/cloud at its start: the network is done. */
@@ -31,7 +34,9 @@ const readCall = () => {
       options: { root: { type: 'string', default: '' } },
     });
     const [drive, ...rest] = positionals;
-    return drive === undefined || rest.length > 0 ? null : { root: values.root, drive };
+    if (drive === undefined || rest.length > 0) return null;
+    const isPlace = isAbsolute(drive) && (values.root === '' || isAbsolute(values.root));
+    return isPlace ? { root: values.root, drive } : null;
   } catch {
     return null;
   }
@@ -48,7 +53,7 @@ const tellServices = async ({ files, hasNetwork }: Placed): Promise<void> => {
 const call = readCall();
 if (call === null) {
   process.stderr.write(USAGE);
-  process.exit(1);
+  process.exit(2);
 }
 const { root, drive } = call;
 try {
@@ -61,5 +66,5 @@ try {
   say(30, placed, 'config drive read');
 } catch (error) {
   process.stdout.write(`Error: ${textOf(error)}\n`);
-  process.exitCode = 2;
+  process.exitCode = 1;
 }

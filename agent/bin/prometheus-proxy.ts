@@ -6,26 +6,42 @@
 import { parseArgs } from 'node:util';
 import type { Counters } from '../core/model/dataplane.js';
 import type { Status } from '../core/report/status.js';
+import { textOf } from '../errors.js';
 import { activatedSocket, watchIdle } from '../shell/activation.js';
 import { METRICS_PORT, EXPORTER_PORT } from '../shell/metrics-service.js';
 import { metricsServer } from '../shell/metrics-server.js';
 import { askOnce, socketOption } from './ctl-client.js';
 
-const { values } = parseArgs({
-  options: {
-    ...socketOption,
-    // The agent's supervisor knows its daemons by this word of their command line.
-    'pid-file': { type: 'string' },
-    'idle-seconds': { type: 'string' },
-  },
-});
+const USAGE = 'usage: prometheus-proxy [--socket PATH] [--pid-file PATH] [--idle-seconds N]';
+
+/** The call as it was meant, or the end of the process with status 2. */
+const readCall = (): { readonly socket: string; readonly idleSeconds: number } => {
+  try {
+    const { values } = parseArgs({
+      options: {
+        ...socketOption,
+        // The agent's supervisor knows its daemons by this word of their command line.
+        'pid-file': { type: 'string' },
+        'idle-seconds': { type: 'string', default: '0' },
+      },
+    });
+    const idle = values['idle-seconds'];
+    if (!/^\d{1,6}$/.test(idle)) throw new Error('--idle-seconds wants a number below 1000000');
+    return { socket: values.socket, idleSeconds: Number(idle) };
+  } catch (error) {
+    process.stderr.write(`prometheus-proxy: ${textOf(error)}\n${USAGE}\n`);
+    return process.exit(2);
+  }
+};
+
+const call = readCall();
 
 const server = metricsServer({
   exporterUrl: `http://127.0.0.1:${EXPORTER_PORT}/metrics`,
   askAgent: async () => {
     const [status, counters] = await Promise.all([
-      askOnce(values.socket, { command: 'status' }),
-      askOnce(values.socket, { command: 'stats' }),
+      askOnce(call.socket, { command: 'status' }),
+      askOnce(call.socket, { command: 'stats' }),
     ]);
     return { listeners: (status as Status).listeners, counters: counters as Counters };
   },
@@ -44,6 +60,5 @@ const place = socket === null ? { port: METRICS_PORT, host: '127.0.0.1' } : { fd
 server.listen(place, () => {
   process.stdout.write(`Now serving on port ${METRICS_PORT}\n`);
 });
-const idleSeconds = Number(values['idle-seconds'] ?? 0);
-if (socket !== null && idleSeconds > 0) watchIdle(server, idleSeconds * 1000, stop);
+if (socket !== null && call.idleSeconds > 0) watchIdle(server, call.idleSeconds * 1000, stop);
 for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, stop);

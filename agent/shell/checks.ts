@@ -24,10 +24,11 @@ export interface Checks {
 /** Up unless an ICMP port unreachable arrives within a second; both dialects of netcat. */
 const UDP_CHECK = `#!/bin/bash
 # Made by amphora-agent. Usage: udp_check.sh ADDRESS PORT
+[ $# -eq 2 ] || exit 2
 if nc -h 2>&1 | grep -q 'nmap.org'; then
-    exec nc -uzv -i1 "$1" "$2" > /dev/null 2>&1
+    exec nc -uzv -i1 -- "$1" "$2" > /dev/null 2>&1
 fi
-exec nc -uzv -w1 "$1" "$2" > /dev/null 2>&1
+exec nc -uzv -w1 -- "$1" "$2" > /dev/null 2>&1
 `;
 
 /**
@@ -37,18 +38,20 @@ exec nc -uzv -w1 "$1" "$2" > /dev/null 2>&1
  */
 const UDP_WRAPPER = `#!/bin/bash
 # Made by amphora-agent. Usage: udp NOT_USED NOT_USED ADDRESS PORT
+[ $# -eq 4 ] || exit 2
 exec 2> /dev/null
 exec 3<> "/dev/udp/$3/$4" && printf X >&3 && sleep 0.7 && printf X >&3
 `;
 
 const SCTP_WRAPPER = `#!/bin/bash
 # Made by amphora-agent. Usage: sctp NOT_USED NOT_USED ADDRESS PORT
-exec "${commandPath('amphora-health-checker')}" sctp "$3" "$4" > /dev/null 2>&1
+[ $# -eq 4 ] || exit 2
+exec "${commandPath('amphora-health-checker')}" sctp -- "$3" "$4" > /dev/null 2>&1
 `;
 
 const PING_WRAPPER = `#!/bin/bash
 # Made by amphora-agent.
-exec ping -q -n -w 1 -c 1 "$HAPROXY_SERVER_ADDR" > /dev/null 2>&1
+exec ping -q -n -w 1 -c 1 -- "$HAPROXY_SERVER_ADDR" > /dev/null 2>&1
 `;
 
 /** Writes the scripts; an existing ping wrapper is the image's and stays. */

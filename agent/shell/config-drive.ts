@@ -42,7 +42,7 @@ export const withDrive = async <Value>(
   const directory = '/run/amphora-config-drive/mnt';
   await mkdir(directory, { recursive: true, mode: 0o700 });
   const safe = 'ro,nosuid,nodev,noexec';
-  await run('mount', ['-t', 'iso9660,vfat', '-o', safe, device, directory]);
+  await run('mount', ['-t', 'iso9660,vfat', '-o', safe, '--', device, directory]);
   try {
     return await use(directory);
   } finally {

@@ -82,7 +82,7 @@ static int is_served_kind(int fd, const char *name)
 	return ioctl(fd, SIOCGIFHWADDR, &request) == 0 && request.ifr_hwaddr.sa_family == ARPHRD_ETHER;
 }
 
-int main(void)
+static int check_namespace(void)
 {
 	struct if_nameindex *links = if_nameindex();
 	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), seen = 0;
@@ -103,4 +103,14 @@ int main(void)
 			return fail(link->if_name, "its program serves nothing");
 	}
 	return seen ? 0 : fail("namespace", "no interface is up");
+}
+
+int main(int argc, char **argv)
+{
+	(void)argv;
+	if (argc > 1) {
+		fputs("usage: amphora-datapath-check\n", stderr);
+		return 2;
+	}
+	return check_namespace();
 }

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * amphora-health-checker sctp [-t SECONDS] ADDRESS PORT (contract 4.5.2): sends an SCTP INIT on a raw socket.
- * 0: INIT ACK came (and was answered by ABORT, so that the peer forgets us); 1: ABORT; 2: nothing in time;
- * 3: another chunk; 4: wrong usage, or no socket. Needs CAP_NET_RAW.
+ * 0: INIT ACK came (and was answered by ABORT, so that the peer forgets us); 1: ABORT; 2: nothing in time, or
+ * wrong usage; 3: another chunk; 4: no socket. Needs CAP_NET_RAW.
  */
 #include <arpa/inet.h>
+#include <ctype.h>
 #include <errno.h>
 #include <netdb.h>
 #include <poll.h>
@@ -17,7 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { ANSWERED = 0, ABORTED = 1, SILENT = 2, OTHER_CHUNK = 3, NOT_SENT = 4 };
+enum { ANSWERED = 0, ABORTED = 1, SILENT = 2, WRONG_USAGE = 2, OTHER_CHUNK = 3, NOT_SENT = 4 };
 enum { CHUNK_INIT = 1, CHUNK_INIT_ACK = 2, CHUNK_ABORT = 6 };
 
 #define DEFAULT_SECONDS 3
@@ -199,7 +200,7 @@ static int check(const struct addrinfo *target, uint16_t port, double seconds)
 static int usage(void)
 {
 	fputs("usage: amphora-health-checker sctp [-t SECONDS] ADDRESS PORT\n", stderr);
-	return NOT_SENT;
+	return WRONG_USAGE;
 }
 
 int main(int argc, char **argv)
@@ -225,11 +226,11 @@ int main(int argc, char **argv)
 	if (argc - optind != 2)
 		return usage();
 	port = strtol(argv[optind + 1], &end, 10);
-	if (*end != '\0' || port < 1 || port > 65535)
+	if (!isdigit((unsigned char)argv[optind + 1][0]) || *end != '\0' || port < 1 || port > 65535)
 		return usage();
 	if (getaddrinfo(argv[optind], NULL, &hints, &target)) {
 		fprintf(stderr, "amphora-health-checker: %s is not an address\n", argv[optind]);
-		return NOT_SENT;
+		return WRONG_USAGE;
 	}
 	verdict = check(target, (uint16_t)port, seconds);
 	freeaddrinfo(target);

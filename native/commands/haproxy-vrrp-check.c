@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * haproxy-vrrp-check SOCKET...: 0 when every HAProxy answers on its stats socket, 1 otherwise (contract 5.6).
+ * haproxy-vrrp-check SOCKET...: 0 when every HAProxy answers on its stats socket, 1 otherwise, 2 for an option (contract 5.6).
  * keepalived's check script calls it every few seconds, hence C: no interpreter to start.
  */
 #include <stdio.h>
@@ -39,6 +39,10 @@ static int answers(const char *path)
 
 int main(int argc, char **argv)
 {
+	if (argc > 1 && argv[1][0] == '-') {
+		fputs("usage: haproxy-vrrp-check SOCKET...\n", stderr);
+		return 2;
+	}
 	for (int i = 1; i < argc; i++) {
 		if (!answers(argv[i])) {
 			fprintf(stderr, "haproxy-vrrp-check: no answer on %s\n", argv[i]);
