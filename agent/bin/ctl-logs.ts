@@ -70,6 +70,7 @@ const renderCounters = (log: FlowLogCounters): string[] => [
 const REASONS = {
   ring: 'since the maps were made: more flows ended than the ring holds (log_lost)',
   receiver: 'the receiver did not take',
+  listener: 'of listeners that have gone, or log no more',
   refusals: 'of refused connections, beyond what is written in a second',
   restart: 'were on their way when the agent before this one was killed',
 } as const;

@@ -2,7 +2,7 @@
 // The log of flows: from the datapath's ring to the receivers that the configs name. One batch at a time; what comes
 // meanwhile waits in the ring, and what the ring cannot hold is lost and counted.
 import { hostname } from 'node:os';
-import type { FlowLogCounters } from '../core/model/flow-log.js';
+import { type FlowLogCounters, lostLines } from '../core/model/flow-log.js';
 import { describeEnd, logNames } from '../core/log/flow-end.js';
 import { type LogFormat, compileLogFormat } from '../core/log/log-format.js';
 import { type LogTarget, logHeader, logMessage } from '../core/log/log-target.js';
@@ -37,7 +37,7 @@ export class FlowLog {
   readonly #parts: FlowLogParts;
   readonly #formats = new Map<string, LogFormat>();
   readonly #senders = new Map<string, LogSender>();
-  readonly #lost = { receiver: 0, refusals: 0, restart: 0 };
+  readonly #lost = { receiver: 0, listener: 0, refusals: 0, restart: 0 };
   #written = 0;
   #refusals = { second: 0, count: 0 };
   #ring: RingBuffer | null = null;
@@ -102,7 +102,6 @@ export class FlowLog {
     this.#writing = this.#write(records)
       .catch((error: unknown) => {
         logger.error({ err: error }, 'flow log lines not written');
-        this.#lost.receiver += records.length;
       })
       .finally(() => {
         if (this.#isClosed) return;
@@ -113,9 +112,10 @@ export class FlowLog {
 
   async #write(records: readonly Uint8Array[]): Promise<void> {
     for (const [path, messages] of this.#render(records)) {
+      this.#lost.receiver += messages.length; // until it is known better, so that a failure counts too
       const sent = await this.#sender(path).send(messages);
       this.#written += sent;
-      this.#lost.receiver += messages.length - sent;
+      this.#lost.receiver -= sent;
     }
   }
 
@@ -129,7 +129,10 @@ export class FlowLog {
     for (const record of records) {
       if (isRefusal(record) && !this.#admitsRefusal()) continue;
       const ended = describeEnd(record, names, clock);
-      if (ended?.listener.log === undefined) continue; // logging was switched off meanwhile
+      if (ended?.listener.log === undefined) {
+        this.#lost.listener++; // logging was switched off meanwhile
+        continue;
+      }
       const { format, targets } = ended.listener.log;
       const line = this.#format(format)(ended.flow, context);
       for (const target of targets) {
@@ -195,7 +198,7 @@ export class FlowLog {
   /** The tenant's stream holds nothing but flows (contract 9.2): losses are told in the agent's log. */
   #complain(): void {
     const { lost, receivers } = this.counters();
-    const sum = lost.ring + lost.receiver + lost.refusals + lost.restart;
+    const sum = lostLines({ lost });
     if (sum === this.#told) return;
     const lines = sum - this.#told;
     this.#told = sum;

@@ -9,6 +9,8 @@ export interface FlowLogCounters {
     readonly ring: number;
     /** Since the agent's start: nobody listened, or too slowly. */
     readonly receiver: number;
+    /** Since the agent's start: their listener has gone, or logs no more. */
+    readonly listener: number;
     /** Since the agent's start: refused connections beyond what is written in a second. */
     readonly refusals: number;
     /** The agent before this one had taken them and was killed. */
@@ -18,5 +20,5 @@ export interface FlowLogCounters {
   readonly receivers: Readonly<Record<string, string | null>>;
 }
 
-export const lostLines = ({ lost }: FlowLogCounters): number =>
-  lost.ring + lost.receiver + lost.refusals + lost.restart;
+export const lostLines = ({ lost }: Pick<FlowLogCounters, 'lost'>): number =>
+  lost.ring + lost.receiver + lost.listener + lost.refusals + lost.restart;
