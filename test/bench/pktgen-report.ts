@@ -50,7 +50,7 @@ export const merge = (all: readonly Series[]): Series[] => {
   return [...merged.values()].sort((a, b) => a.flows - b.flows);
 };
 
-/** Least CPU is what other tenants of the host disturbed least; for packets per second that is the most. */
+/** What is subtracted is an estimate, which errs both ways: the median is the figure, the least only beside it. */
 const figuresOf = (all: readonly Series[], { flows, samples, subject }: Series): Figures => {
   const cpuOf = (name: string): Spread =>
     spread(
@@ -84,7 +84,7 @@ const spread = (values: readonly number[]): Spread => {
 const HEAD = [
   '',
   '                              packets     CPU per packet, us   its own      ratio to',
-  '  subject             flows   a second     least    median     least  plain forwarding',
+  '  subject             flows   a second    median     least    median  plain forwarding',
 ];
 
 export const table = (all: readonly Series[]): string[] => [
@@ -96,10 +96,10 @@ export const table = (all: readonly Series[]): string[] => [
     return [
       `  ${series.subject.padEnd(18)}${String(series.flows).padStart(7)}`,
       pps.median.toFixed(0).padStart(11),
-      us(cpu.min),
       us(cpu.median),
-      isAlone ? '' : us(own.min),
-      isAlone ? '' : `${ratio.min.toFixed(2)} (${ratio.median.toFixed(2)})`.padStart(18),
+      us(cpu.min),
+      isAlone ? '' : us(own.median),
+      isAlone ? '' : ratio.median.toFixed(2).padStart(18),
       lost > 0.001 ? `  ${(lost * 100).toFixed(1)} % lost` : '',
     ].join('');
   }),
