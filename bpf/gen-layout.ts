@@ -33,6 +33,15 @@ const KINDS: Readonly<Record<string, string>> = {
   __be32: 'be32',
 };
 
+/** The header's text with that of its parts in their places. */
+export const layoutText = (headerPath: string): string =>
+  readFileSync(headerPath, 'utf8').replaceAll(/^#include "(.+)"$/gm, (_line, name: string) =>
+    // each part asks for the first one again
+    name === 'layout_control.h' && !headerPath.endsWith('/layout.h')
+      ? ''
+      : layoutText(join(dirname(headerPath), name)),
+  );
+
 const names = (header: string, pattern: RegExp): string[] =>
   [...header.matchAll(pattern)].flatMap((match) => match[1] ?? []);
 
@@ -53,7 +62,7 @@ export const readLayoutBtf = (headerPath: string, workDirectory: string): string
   mkdirSync(workDirectory, { recursive: true });
   const source = join(workDirectory, 'layout-probe.c');
   const object = join(workDirectory, 'layout-probe.o');
-  writeFileSync(source, layoutProbe(readFileSync(headerPath, 'utf8')));
+  writeFileSync(source, layoutProbe(layoutText(headerPath)));
   const machine = execFileSync('uname', ['-m'], { encoding: 'utf8' }).trim();
   const include = [`-I/usr/include/${machine}-linux-gnu`, `-I${dirname(headerPath)}`];
   execFileSync('clang', ['-target', 'bpf', '-g', '-O2', ...include, '-c', source, '-o', object]);
@@ -167,7 +176,7 @@ export const renderLayout = async (btf: string, header: string): Promise<string>
 const main = async (): Promise<void> => {
   const header = join('bpf', 'layout.h');
   const btf = readLayoutBtf(header, join('build', 'layout'));
-  const text = await renderLayout(btf, readFileSync(header, 'utf8'));
+  const text = await renderLayout(btf, layoutText(header));
   writeFileSync(join('agent', 'core', 'plan', 'layout.gen.ts'), text);
 };
 

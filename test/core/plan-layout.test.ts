@@ -4,10 +4,10 @@ import { readFileSync } from 'node:fs';
 import t from 'tap';
 import { concatRecords, pack, packIndex, unpack } from '../../agent/core/plan/encode.js';
 import { structs } from '../../agent/core/plan/layout.gen.js';
-import { readLayoutBtf, renderLayout } from '../../bpf/gen-layout.js';
+import { layoutText, readLayoutBtf, renderLayout } from '../../bpf/gen-layout.js';
 
 t.test('the committed layout is the one that layout.h compiles to', async (t) => {
-  const header = readFileSync('bpf/layout.h', 'utf8');
+  const header = layoutText('bpf/layout.h');
   const btf = readLayoutBtf('bpf/layout.h', t.testdir());
   t.equal(
     readFileSync('agent/core/plan/layout.gen.ts', 'utf8'),

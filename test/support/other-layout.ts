@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // This tree's agent with another layout of its maps: what an upgrade brings.
-import { cpSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { readLayoutBtf, renderLayout } from '../../bpf/gen-layout.js';
+import { layoutText, readLayoutBtf, renderLayout } from '../../bpf/gen-layout.js';
 import { inCheckout } from './paths.js';
 import { run } from './run.js';
 
-/** Text of bpf/layout.h that becomes another. */
+/** Text of bpf/layout.h or its parts that becomes another. */
 export type LayoutChange = readonly [from: string, to: string];
 
 /** Builds it below `directory` and returns its agent's program. Throws unless each change applies once. */
@@ -24,9 +24,10 @@ export const buildOtherLayout = async (
   // Packages and modules are there: the checkout has been built.
   writeFileSync(join(directory, 'build/.packages'), '');
   const header = join(directory, 'bpf/layout.h');
-  writeFileSync(header, changes.reduce(replaceOnce, readFileSync(header, 'utf8')));
+  // the parts come to stand in the header itself
+  writeFileSync(header, changes.reduce(replaceOnce, layoutText(header)));
   const btf = readLayoutBtf(header, join(directory, 'build/layout'));
-  const generated = await renderLayout(btf, readFileSync(header, 'utf8'));
+  const generated = await renderLayout(btf, layoutText(header));
   writeFileSync(join(directory, 'agent/core/plan/layout.gen.ts'), generated);
   const objects = ['xdp', 'tc', 'sys'].map((name) => `build/bpf/lb_${name}.bpf.o`);
   await run('make', ['-s', '-C', directory, ...objects], { timeoutMs: 300_000 });
