@@ -25,6 +25,23 @@ const isRefused = (board: Switchboard, family: Family, i: number): boolean => {
 };
 
 export const ports: readonly Case[] = [
+  ...bothFamilies(
+    "a client whose port another has taken does not get the other's answers",
+    (board, family) => {
+      const control = { snat_port_min: 30000, snat_port_max: 30000 };
+      const listeners = [{ protocol: 'udp', port: 53, members: members(family, 1) }] as const;
+      board.reset({ listeners, control });
+      const [first, second] = [40000, 40001].map(
+        (clientPort) => new Talk(board, family, { protocol: 'udp', vipPort: 53, clientPort }),
+      );
+      assert.ok(first && second);
+      first.clientToMember({ payload: 'unanswered' });
+      second.clientToMember({ payload: 'takes the only port' });
+      first.clientToMember({ payload: 'takes it back' });
+      first.memberToClient({ payload: 'for the first' });
+      assert.equal(first.snat.port, second.snat.port);
+    },
+  ),
   ...bothFamilies('ports to one member follow each other', (board, family) => {
     board.reset(spec(family));
     const got = Array.from({ length: 20 }, (_, i) => enter(board, family, i).snat.port);
