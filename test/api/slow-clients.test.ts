@@ -8,7 +8,7 @@ import { connect } from 'node:tls';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pino } from 'pino';
 import t, { type Test } from 'tap';
-import { type Limits, createServer } from '../../agent/shell/api/server.js';
+import { type Api, type Limits, createServer } from '../../agent/shell/api/server.js';
 import { type Route, answer } from '../../agent/shell/api/routes.js';
 import { parseAnswer } from '../support/hostile/exchange.js';
 import { controllerTls } from '../support/tls.js';
@@ -20,15 +20,23 @@ const ROUTES: readonly Route[] = [
 ];
 const LIMITS: Limits = { handshakeMs: 1500, headersMs: 1500, openHandshakes: 50 };
 
-const startServer = async (t: Test, limits?: Limits): Promise<number> => {
+const startApp = (t: Test, limits?: Limits): Api => {
   const directory = join(t.testdir(), 'pair');
   cpSync(fixture('etc/octavia/certs'), directory, { recursive: true });
   const pair = { cert: join(directory, 'server.pem'), ca: join(directory, 'client_ca.pem') };
   const log = pino({ level: 'silent' });
   const options = { pair, log, requestReadTimeoutSeconds: 180 };
-  const app = createServer(ROUTES, limits === undefined ? options : { ...options, limits });
-  await app.listen({ host: '127.0.0.1', port: 0 });
+  return createServer(ROUTES, limits === undefined ? options : { ...options, limits });
+};
+
+const startServer = async (t: Test, limits?: Limits): Promise<number> => {
+  const app = startApp(t, limits);
   t.teardown(() => app.close());
+  return listen(app);
+};
+
+const listen = async (app: Api): Promise<number> => {
+  await app.listen({ host: '127.0.0.1', port: 0 });
   const address = app.server.address();
   return typeof address === 'object' && address !== null ? address.port : 0;
 };
@@ -171,4 +179,16 @@ t.test('a large body of an unreadable type is read before it is refused', async 
     socket.write('x'.repeat(3_000_000));
     t.match(await readAll(socket), /^HTTP\/1\.1 200 [\s\S]*\{"bytes":3000000\}/, `type ${type}`);
   }
+});
+
+t.test('a request that comes while the agent stops is answered', async (t) => {
+  const app = startApp(t);
+  const socket = await openTls(t, await listen(app));
+  socket.write('GET // HTTP/1.1\r\nHost:');
+  await sleep(200);
+  const closed = app.close();
+  await sleep(200);
+  socket.write(' x\r\n\r\n');
+  t.equal(parseAnswer(Buffer.from(await readAll(socket)))?.status, 200);
+  await closed;
 });

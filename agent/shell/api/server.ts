@@ -67,6 +67,9 @@ export const createServer = (routes: readonly Route[], options: ServerOptions) =
     bodyLimit: BODY_LIMIT_BYTES,
     requestTimeout: options.requestReadTimeoutSeconds * 1000,
     forceCloseConnections: 'idle',
+    // User data restarts the agent seconds after its first start: who is heard is answered, and to everybody else a
+    // connection that fails is no answer but a reason to ask again, as 503 is not.
+    return503OnClosing: false,
     clientErrorHandler: refuseBrokenRequest,
     // The controller's client joins a base URL that ends in a slash with a path that is one (P1). The reference's
     // server drops all but one slash at the beginning of every path.
