@@ -156,7 +156,7 @@ t.test('an LVS config: 200 instead of 202, and a reload is a restart', async (t)
   t.equal(put.headers.etag, md5(text));
   const check = join(bed.directory, 'lib/lvs/check/udp_check.sh');
   t.equal(statSync(check).mode & 0o777, 0o100);
-  t.match(readFileSync(check, 'utf8'), /nc -uzv -w1 "\$1" "\$2"/);
+  t.match(readFileSync(check, 'utf8'), /nc -uzv -w1 -- "\$1" "\$2"/);
   const before = await inject(bed, 'GET', '/1.0/listeners');
   t.strictSame(before.body, [{ status: 'OFFLINE', uuid: id, type: 'UDP' }]);
   const steps = [

@@ -131,8 +131,8 @@ t.test('amphora-interface', async (t) => {
   t.strictSame(linesOf(await routes()), linesOf(before[2] ?? ''));
 
   t.strictSame(await call('up', 'eth9'), [2, 'Error: no interface file for eth9']);
-  t.equal((await call('up'))[0], 1);
-  t.equal((await call('sideways', 'eth1'))[0], 1);
+  t.equal((await call('up'))[0], 2);
+  t.equal((await call('sideways', 'eth1'))[0], 2);
 
   // As after a reboot: the ports are where the machine puts them, and nothing of the agent runs.
   await vm.killAgent('SIGKILL');
