@@ -81,6 +81,7 @@ t.test('a first boot in 512 MB', { skip: lackOfTime(), timeout: TIMEOUT_MS }, as
     const config = renderLvsListener({ fixture: 'a36-udp', port: PORT, members: MEMBERS });
     await controller.pushLvsListener(listenerId(PORT), config);
     await untilUdp(world.client, PORT, 300_000);
+    t.pass('UDP reaches its members');
   });
 
   t.test('nothing failed, and there is memory left', async (t) => {
