@@ -84,6 +84,11 @@ t.test('a first boot in 512 MB', { skip: lackOfTime(), timeout: TIMEOUT_MS }, as
     t.pass('UDP reaches its members');
   });
 
+  t.test('HAProxy may ask SCTP members', async (t) => {
+    const checker = '/usr/local/lib/amphora-xdp/build/commands/amphora-health-checker';
+    t.match(await vm.shell.run(`getcap ${checker}`), 'cap_net_raw=ep');
+  });
+
   t.test('nothing failed, and there is memory left', async (t) => {
     t.equal(await vm.shell.run('systemctl --failed --plain --no-legend'), '');
     t.match(await vm.shell.run('cloud-init status'), 'done');
